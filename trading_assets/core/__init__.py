@@ -1,0 +1,1 @@
+"""What things mean. Pure: no clock, no environment, no files, no network, no logging."""

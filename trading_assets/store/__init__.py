@@ -1,0 +1,1 @@
+"""How things rest on disk and in databases: journal, lake, releases, registry, PostgreSQL."""
