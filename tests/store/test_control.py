@@ -1,0 +1,69 @@
+"""The command inbox: whole files, each taken once, in order."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from trading_assets.core.errors import InputError, StateError
+from trading_assets.store.control import Command, finish_command, put_command, take_commands, unfinished_commands
+
+
+def test_a_command_is_taken_once_and_finished(tmp_path: Path) -> None:
+    command = Command("01", "breaker_reset", "drawdown_stop")
+    assert take_commands(tmp_path / "control") == []
+    assert put_command(tmp_path / "control", command) == "01"
+    assert take_commands(tmp_path / "control") == [command]
+    assert take_commands(tmp_path / "control") == []
+    assert unfinished_commands(tmp_path / "control") == [command]
+    finish_command(tmp_path / "control", "01")
+    finish_command(tmp_path / "control", "01")
+    assert unfinished_commands(tmp_path / "control") == []
+
+
+def test_commands_are_taken_in_the_order_they_were_given(tmp_path: Path) -> None:
+    for time, name in enumerate(("c", "a", "b")):
+        put_command(tmp_path, Command(name, "halt", "news"))
+        os.utime(tmp_path / f"{name}.json", (time, time))
+    assert [command.command_id for command in take_commands(tmp_path)] == ["c", "a", "b"]
+
+
+def test_an_id_is_given_once_for_all(tmp_path: Path) -> None:
+    command = Command("01", "drain")
+    for step in (lambda: None, lambda: take_commands(tmp_path), lambda: finish_command(tmp_path, "01")):
+        step()
+        if not (tmp_path / "01.json").exists() and not (tmp_path / "taken").exists():
+            put_command(tmp_path, command)
+        with pytest.raises(StateError, match="a command of this id was given before; give it a new id"):
+            put_command(tmp_path, command)
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a b", ".x", "x" * 101])
+def test_an_id_that_cannot_be_a_file_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="cannot be an id"):
+        put_command(tmp_path, Command(name, "halt"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"\xff", b'{"command_id":"bad","command":"explode"}', b'{"command_id":"other","command":"halt"}',
+     b'{"command_id":"bad","command":"halt","more":1}'],
+)  # fmt: skip
+def test_what_is_no_command_is_put_aside_and_reported(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "bad.json").write_bytes(content)
+    put_command(tmp_path, Command("good", "resume"))
+    refused: list[tuple[str, str]] = []
+    commands = take_commands(tmp_path, lambda name, reason: refused.append((name, reason)))
+    assert [command.command_id for command in commands] == ["good"]
+    assert [name for name, _ in refused] == ["bad"]
+    assert "give one of halt, resume" in refused[0][1]
+    assert (tmp_path / "refused" / "bad.json").read_bytes() == content
+
+
+def test_half_written_files_are_not_seen(tmp_path: Path) -> None:
+    (tmp_path / ".01.json.99.tmp").write_bytes(b"{")
+    assert take_commands(tmp_path) == []
+    assert (tmp_path / ".01.json.99.tmp").exists()

@@ -1,0 +1,179 @@
+"""The few things a journal asks of the operating system: create, write, make durable, cut back, lock, list.
+
+Each has its path for Windows, which has no fdatasync, no fsync of a folder and no flock. What the bytes mean is
+`journal_format`'s.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+
+import zstandard
+
+from trading_assets.store.files import sync_folder
+from trading_assets.store.journal_format import JournalError, Segment, segment_of
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+Sync = Callable[[int], None]
+"""Makes what was written to an open file durable. Raises OSError when it cannot."""
+
+_BINARY = getattr(os, "O_BINARY", 0)
+# Windows locks bytes, and a locked byte cannot be read: lock one far behind the text.
+_LOCKED_BYTE = 1 << 20
+
+
+def sync_file(descriptor: int) -> None:
+    """Make the file's bytes durable, whatever the system calls it."""
+    if sys.platform == "darwin":
+        # fsync leaves the bytes in the drive's cache there.
+        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+    elif hasattr(os, "fdatasync"):
+        os.fdatasync(descriptor)
+    else:
+        os.fsync(descriptor)
+
+
+def create(root: Path, name: str) -> tuple[int, list[Path]]:
+    """Create a new segment; return its descriptor and the folders to sync once its first bytes are durable.
+
+    Raises FileExistsError when there is one: a segment is never opened for writing twice.
+    """
+    path = root / name
+    changed = [path.parent]
+    folder = path.parent
+    while not folder.is_dir():
+        folder = folder.parent
+        changed.append(folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | _BINARY, 0o644), changed
+
+
+def write(descriptor: int, data: bytes) -> None:
+    """Write all the bytes."""
+    written = os.write(descriptor, data)
+    if written < len(data):
+        view = memoryview(data)
+        while written < len(data):
+            written += os.write(descriptor, view[written:])
+
+
+def cut(path: Path, size: int) -> None:
+    """Cut the file back to `size` bytes, durable when this returns; remove it when nothing is left."""
+    if size == 0:
+        path.unlink(missing_ok=True)
+        sync_folder(path.parent)
+        return
+    with path.open("r+b") as file:
+        file.truncate(size)
+        os.fsync(file.fileno())
+
+
+def read(root: Path, segment: Segment, offset: int = 0) -> bytes:
+    """Return the segment's bytes from `offset` on, decompressed when it has been compressed meanwhile or before."""
+    path = root / segment.name
+    if not segment.is_compressed:
+        with suppress(FileNotFoundError), path.open("rb") as file:
+            file.seek(offset)
+            return file.read()
+    compressed = path.with_name(path.name + ".zst")
+    try:
+        return zstandard.ZstdDecompressor().decompress(compressed.read_bytes())[offset:]
+    except zstandard.ZstdError as error:
+        raise JournalError(
+            "reading", compressed, f"it does not decompress ({error})", "restore it from a copy"
+        ) from error
+    except FileNotFoundError as error:
+        raise JournalError("reading", path, "it was removed meanwhile", "restore it from a copy") from error
+
+
+def segments(
+    root: Path,
+    *,
+    tenant: str | None = None,
+    account: str | None = None,
+    stream: str | None = None,
+    dates: Collection[date] | None = None,
+) -> Iterator[Segment]:
+    """List the segments under the root, in no particular order. A name that was listed may be compressed a moment later."""
+    days = None if dates is None else {f"date={day.isoformat()}" for day in dates}
+    for tenant_folder in _below(root, "tenant=", tenant):
+        for account_folder in _below(f"{root}/{tenant_folder}", "account=", account):
+            account_path = f"{root}/{tenant_folder}/{account_folder}"
+            for stream_folder in _below(account_path, "stream=", stream):
+                stream_path = f"{account_path}/{stream_folder}"
+                for day in _below(stream_path, "date=", None):
+                    if days is not None and day not in days:
+                        continue
+                    for hour in _below(f"{stream_path}/{day}", "hour=", None):
+                        files = os.listdir(f"{stream_path}/{day}/{hour}")
+                        yield from _of_hour((tenant_folder, account_folder, stream_folder, day, hour), files)
+
+
+def _of_hour(folders: tuple[str, ...], files: list[str]) -> Iterator[Segment]:
+    tenant, account, stream, day, hour = (folder.partition("=")[2] for folder in folders)
+    present = set(files)
+    for file in files:
+        # Between the rename of a compressed copy and the removal of the original both are there.
+        if file.endswith(".zst") and file.removesuffix(".zst") in present:
+            continue
+        segment = segment_of(tenant, account, stream, day, hour, file)
+        if segment is not None:
+            yield segment
+
+
+def _below(folder: str | Path, key: str, value: str | None) -> list[str]:
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    return [name for name in names if (name.startswith(key) if value is None else name == key + value)]
+
+
+class WriterLock:
+    """Held by the one process that writes under a name; the system lets go of it when the process dies."""
+
+    def __init__(self, root: Path, writer: str) -> None:
+        """Take the lock. Raises JournalError when another process, or another journal of this one, holds it."""
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            self._descriptor = os.open(root / f"{writer}.lock", os.O_RDWR | os.O_CREAT | _BINARY, 0o644)
+        except OSError as error:
+            raise JournalError(
+                "opening the journal", root, f"it cannot be written ({error})", "make the folder writable"
+            ) from error
+        try:
+            self._lock()
+        except (BlockingIOError, PermissionError) as error:  # the first on POSIX, the second on Windows
+            holder = os.read(self._descriptor, 32).decode(errors="replace").strip() or "unknown"
+            os.close(self._descriptor)
+            raise JournalError(
+                "opening the journal", root, f"process {holder} already writes to it as {writer!r}",
+                "stop that process, or give this one a home or a writer's name of its own",
+            ) from error  # fmt: skip
+        os.ftruncate(self._descriptor, 0)
+        os.write(self._descriptor, f"{os.getpid()}\n".encode())
+
+    def _lock(self) -> None:
+        if sys.platform == "win32":
+            os.lseek(self._descriptor, _LOCKED_BYTE, os.SEEK_SET)
+            try:
+                msvcrt.locking(self._descriptor, msvcrt.LK_NBLCK, 1)
+            finally:
+                os.lseek(self._descriptor, 0, os.SEEK_SET)
+        else:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def release(self) -> None:
+        """Let go of the lock; the file stays, since removing it would let two processes lock two files of one name."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
