@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trading_assets.core.decisions.strategy import DEFAULT_STRATEGIES, INTRADAY, Strategy, TraderLimits, restricted
+from trading_assets.core.errors import InputError
+
+
+@pytest.mark.parametrize("strategy", DEFAULT_STRATEGIES.values(), ids=lambda strategy: strategy.name)
+def test_a_strategy_reads_back_from_its_json_with_the_same_version(strategy: Strategy) -> None:
+    assert Strategy.from_json(strategy.to_json()) == strategy
+    assert Strategy.from_json(strategy.to_json()).version == strategy.version
+
+
+def test_equal_parameters_give_equal_versions_and_any_change_another() -> None:
+    versions = {INTRADAY.version}
+    assert INTRADAY.with_overrides({}).version == INTRADAY.version
+    for overrides in (
+        {"risk_per_trade": 0.02},
+        {"filters": {"max_spread_atr": 0.4}},
+        {"weights": {"cost": 0.2}},
+        {"breakers": {"daily_loss": 0.04}},
+        {"allowed_symbols": ["EURUSD"]},
+    ):
+        versions.add(INTRADAY.with_overrides(overrides).version)
+    assert len(versions) == 6
+
+
+@given(risk=st.floats(0.0001, 1.0), gain=st.floats(0.01, 10.0))
+def test_floats_survive_the_json_bit_for_bit(risk: float, gain: float) -> None:
+    strategy = msgspec.structs.replace(INTRADAY, risk_per_trade=risk, forecast_gain=gain)
+    back = Strategy.from_json(strategy.to_json())
+    assert (back.risk_per_trade, back.forecast_gain) == (risk, gain)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({"risk_per_trad": 0.01}, "unknown field `risk_per_trad`"),
+        ({"risk_per_trade": 1.5}, "risk_per_trade"),
+        ({"filters": {"max_spread": 1}}, "unknown field `max_spread`"),
+        ({"close_threshold": 0.8}, "close_threshold is not below open_threshold"),
+        ({"max_positions_per_symbol": 2}, "max_positions_per_symbol"),
+        ({"breakers": {"drawdown_halve": 0.5}}, "drawdown_halve is above drawdown_stop"),
+        ({"exit_profiles": []}, "exit_profiles"),
+        ({"filters": {"session_start_hour": 8, "session_end_hour": 8}}, "same hour"),
+    ],
+)
+def test_parameters_that_cannot_be_meant_are_refused_in_one_sentence(overrides: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError) as fault:
+        INTRADAY.with_overrides(overrides)
+    assert words in str(fault.value)
+
+
+def test_two_exit_profiles_of_one_name_are_refused() -> None:
+    with pytest.raises(InputError, match="share a name"):
+        msgspec.structs.replace(INTRADAY, exit_profiles=(INTRADAY.exit_profiles[0],) * 2)
+
+
+def test_of_the_traders_limit_and_the_strategys_the_stricter_one_binds() -> None:
+    strict = restricted(
+        INTRADAY, TraderLimits(risk_per_trade=0.005, max_drawdown=0.05, max_positions=2, allowed_symbols=("EURUSD",))
+    )
+    assert (strict.risk_per_trade, strict.max_positions, strict.allowed_symbols) == (0.005, 2, ("EURUSD",))
+    assert (strict.breakers.drawdown_stop, strict.breakers.drawdown_halve) == (0.05, 0.05)
+    assert strict.version != INTRADAY.version
+    loose = TraderLimits(risk_per_trade=0.5, max_drawdown=0.9, max_positions=100)
+    assert restricted(INTRADAY, loose) == INTRADAY
+
+
+def test_symbols_allowed_by_nobody_together_are_refused() -> None:
+    own = msgspec.structs.replace(INTRADAY, allowed_symbols=("EURUSD", "GBPUSD"))
+    assert restricted(own, TraderLimits(allowed_symbols=("GBPUSD", "USDJPY"))).allowed_symbols == ("GBPUSD",)
+    with pytest.raises(InputError, match="none of the strategy's symbols"):
+        restricted(own, TraderLimits(allowed_symbols=("USDJPY",)))

@@ -1,0 +1,246 @@
+"""Breakers: what reduces or stops entries for the whole account, and when each lets go again.
+
+Some follow from what the decision sees (drawdown, losses, order rate, confidence, data, model); others are kept outside and
+arrive in the risk state: halt, slippage anomaly, account (no money, or the broker switched trading off), and whatever
+else the daemon trips. All here are pure functions;
+keeping the tripped ones across restarts is the daemon's work with `advance`, which says what to keep and record.
+Breakers stop entries only: exits are never held back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from trading_assets.core.decisions.strategy import BreakerLimits
+from trading_assets.core.records import AccountState, BreakerState, RiskState
+
+Effect = Literal["none", "halve", "stop"]
+ResetBy = Literal["cause", "day", "week", "person"]
+
+
+class BreakerRule(msgspec.Struct, frozen=True):
+    """What a breaker does while tripped, and what resets it: its cause going away, a new day or week, a person.
+
+    One of scope "decision" concerns a single decision: the decision records it and nothing is kept.
+    """
+
+    breaker: str
+    effect: Effect
+    reset_by: ResetBy
+    scope: Literal["account", "decision"] = "account"
+
+
+RULES: tuple[BreakerRule, ...] = (
+    BreakerRule("halt", "stop", "person"),
+    BreakerRule("drawdown_stop", "stop", "person"),
+    BreakerRule("drawdown_halve", "halve", "cause"),
+    BreakerRule("daily_loss", "stop", "day"),
+    BreakerRule("weekly_loss", "stop", "week"),
+    BreakerRule("order_rate", "stop", "cause"),
+    BreakerRule("slippage_anomaly", "stop", "person"),
+    BreakerRule("account", "stop", "person"),
+    BreakerRule("data", "stop", "cause", "decision"),
+    BreakerRule("low_confidence", "stop", "cause", "decision"),
+    BreakerRule("model_absent", "none", "cause"),
+)
+RULE_BY_NAME: dict[str, BreakerRule] = {rule.breaker: rule for rule in RULES}
+
+# The daemon may trip breakers of its own (reconciliation, journal, ...): they stop entries until it resets them.
+_OTHER = BreakerRule("other", "stop", "person")
+_CLEAR = {
+    rule.breaker: BreakerState(breaker=rule.breaker, is_tripped=False, effect=rule.effect, cause="") for rule in RULES
+}
+
+
+def rule_of(breaker: str) -> BreakerRule:
+    """Return the rule of a breaker; one this module does not know stops entries until a person resets it."""
+    return RULE_BY_NAME.get(breaker, _OTHER)
+
+
+def evaluate(
+    limits: BreakerLimits,
+    account: AccountState,
+    risk: RiskState,
+    *,
+    confidence: float | None,
+    data_problem: str,
+    has_model: bool,
+) -> tuple[BreakerState, ...]:
+    """Return every breaker as a decision must see it: tripped by what is seen now, or kept tripped outside.
+
+    `confidence` is that of the suggested entry, None when nothing is suggested; `data_problem` says what is wrong
+    with the quotes or bars, empty when nothing is.
+    """
+    causes = account_causes(limits, account, risk)
+    if data_problem:
+        causes["data"] = data_problem
+    if confidence is not None and confidence < limits.min_confidence:
+        causes["low_confidence"] = f"confidence {confidence:.2f} is under {limits.min_confidence:.2f}"
+    if not has_model:
+        causes["model_absent"] = "no release with a model is in use; the rules decide alone"
+    others: list[BreakerState] = []
+    for kept in risk.breakers:
+        if kept.breaker not in _CLEAR:
+            others.append(kept)
+        elif kept.is_tripped:
+            causes.setdefault(kept.breaker, kept.cause or "tripped earlier")
+    if not causes:
+        return (*_CLEAR.values(), *others)
+    states = [
+        clear
+        if name not in causes
+        else BreakerState(breaker=name, is_tripped=True, effect=clear.effect, cause=causes[name])
+        for name, clear in _CLEAR.items()
+    ]
+    return (*states, *others)
+
+
+def account_causes(limits: BreakerLimits, account: AccountState, risk: RiskState) -> dict[str, str]:
+    """Return the causes that follow from the account and the risk state alone, by breaker."""
+    causes: dict[str, str] = {}
+    equity = account.equity
+    drawdown = _loss(risk.equity_high_water_mark, equity)
+    if drawdown > limits.drawdown_stop:
+        causes["drawdown_stop"] = f"drawdown of {drawdown:.1%} is over {limits.drawdown_stop:.0%}"
+    if drawdown > limits.drawdown_halve:
+        causes["drawdown_halve"] = f"drawdown of {drawdown:.1%} is over {limits.drawdown_halve:.0%}"
+    day = _loss(risk.day_start_equity, equity)
+    if day > limits.daily_loss:
+        causes["daily_loss"] = f"loss of {day:.1%} since the start of the day is over {limits.daily_loss:.0%}"
+    week = _loss(risk.week_start_equity, equity)
+    if week > limits.weekly_loss:
+        causes["weekly_loss"] = f"loss of {week:.1%} since the start of the week is over {limits.weekly_loss:.0%}"
+    if risk.orders_last_hour >= limits.orders_per_hour:
+        causes["order_rate"] = (
+            f"{risk.orders_last_hour} entry orders in the last hour, the limit is {limits.orders_per_hour}"
+        )
+    return causes
+
+
+def slippage_cause(limits: BreakerLimits, recent_slippage_points: Iterable[float]) -> str:
+    """Say why the last fills trip `slippage_anomaly`; empty when they do not. Fewer than three fills never do."""
+    fills = list(recent_slippage_points)
+    if len(fills) < 3:
+        return ""
+    mean = sum(fills) / len(fills)
+    if mean <= limits.max_slippage_points:
+        return ""
+    return f"mean slippage of the last {len(fills)} fills is {mean:.1f} points, the limit is {limits.max_slippage_points:.1f}"
+
+
+def stops_entries(states: Iterable[BreakerState]) -> tuple[BreakerState, ...]:
+    """Return the tripped breakers that stop entries."""
+    return tuple([state for state in states if state.is_tripped and state.effect == "stop"])
+
+
+def size_factor(states: Iterable[BreakerState]) -> Decimal:
+    """Return what the risk is multiplied with: 1, or a half while a halving breaker is tripped."""
+    return _HALF if any([state.is_tripped and state.effect == "halve" for state in states]) else _ONE
+
+
+class KeptBreaker(msgspec.Struct, frozen=True, kw_only=True):
+    """A tripped breaker as the daemon keeps it across restarts."""
+
+    state: BreakerState
+    tripped_at: datetime
+
+
+class BreakerChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A trip or a reset, to be recorded."""
+
+    breaker: str
+    change: Literal["trip", "reset"]
+    effect: str
+    cause: str
+
+
+def advance(
+    kept: tuple[KeptBreaker, ...], seen: Iterable[BreakerState], at: datetime
+) -> tuple[tuple[KeptBreaker, ...], tuple[BreakerChange, ...]]:
+    """Return what to keep after seeing `seen` at `at`, and the changes to record.
+
+    A breaker of the account that trips is kept. One reset by its cause goes when `seen` (of evaluate(), whose risk
+    state holds no more than `latched`) no longer has it tripped; daily and weekly ones go when a new UTC day or
+    week (from Sunday 00:00) has begun; the rest wait for a person.
+    """
+    tripped = {state.breaker: state for state in seen if state.is_tripped}
+    staying: list[KeptBreaker] = []
+    changes: list[BreakerChange] = []
+    for breaker in kept:
+        state = breaker.state
+        cause = _reset_cause(rule_of(state.breaker), breaker.tripped_at, at, is_seen=state.breaker in tripped)
+        tripped.pop(state.breaker, None)
+        if cause:
+            changes.append(BreakerChange(breaker=state.breaker, change="reset", effect=state.effect, cause=cause))
+        else:
+            staying.append(breaker)
+    for state in tripped.values():
+        if rule_of(state.breaker).scope == "account":
+            staying.append(KeptBreaker(state=state, tripped_at=at))
+            changes.append(BreakerChange(breaker=state.breaker, change="trip", effect=state.effect, cause=state.cause))
+    return tuple(staying), tuple(changes)
+
+
+def trip(
+    kept: tuple[KeptBreaker, ...], breaker: str, cause: str, at: datetime
+) -> tuple[tuple[KeptBreaker, ...], tuple[BreakerChange, ...]]:
+    """Trip a breaker from outside (halt, slippage anomaly, reconciliation); one that is tripped already stays as it is."""
+    if any(other.state.breaker == breaker for other in kept):
+        return kept, ()
+    effect = rule_of(breaker).effect
+    state = BreakerState(breaker=breaker, is_tripped=True, effect=effect, cause=cause)
+    change = BreakerChange(breaker=breaker, change="trip", effect=effect, cause=cause)
+    return (*kept, KeptBreaker(state=state, tripped_at=at)), (change,)
+
+
+def reset(
+    kept: tuple[KeptBreaker, ...], breaker: str, cause: str
+) -> tuple[tuple[KeptBreaker, ...], tuple[BreakerChange, ...]]:
+    """Reset a breaker by a person's word; without one of that name tripped, nothing changes."""
+    changes = tuple(
+        BreakerChange(breaker=breaker, change="reset", effect=other.state.effect, cause=cause)
+        for other in kept
+        if other.state.breaker == breaker
+    )
+    return tuple(other for other in kept if other.state.breaker != breaker), changes
+
+
+def latched(kept: Iterable[KeptBreaker], at: datetime) -> tuple[BreakerState, ...]:
+    """Return the kept breakers that still hold at `at` whatever is seen: what belongs into the risk state."""
+    return tuple(
+        breaker.state
+        for breaker in kept
+        if rule_of(breaker.state.breaker).reset_by != "cause"
+        and not _reset_cause(rule_of(breaker.state.breaker), breaker.tripped_at, at, is_seen=True)
+    )
+
+
+def week_of(at: datetime) -> datetime:
+    """Return the start of the trading week: Sunday 00:00 UTC."""
+    day = at.replace(hour=0, minute=0, second=0, microsecond=0)
+    return day - timedelta(days=(day.weekday() + 1) % 7)
+
+
+def _reset_cause(rule: BreakerRule, tripped_at: datetime, at: datetime, *, is_seen: bool) -> str:
+    match rule.reset_by:
+        case "cause":
+            return "" if is_seen else "its cause is gone"
+        case "day":
+            return "a new day has begun" if at.date() > tripped_at.date() else ""
+        case "week":
+            return "a new week has begun" if week_of(at) > week_of(tripped_at) else ""
+        case "person":
+            return ""
+
+
+def _loss(start: Decimal, now: Decimal) -> float:
+    return float((start - now) / start) if start > 0 else 0.0
+
+
+_ONE = Decimal(1)
+_HALF = Decimal("0.5")

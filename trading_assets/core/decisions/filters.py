@@ -1,0 +1,272 @@
+"""Filters: what keeps a decision from entering, each with the value it saw, its limit and a sentence.
+
+COHORT_FILTERS hold for every candidate of a decision; those of one candidate are in `candidate_filters`. A filter without
+its source says `not_available` and does not block. Filters concern entries; what closes a position is in `actions`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from trading_assets.core.decisions.strategy import Strategy
+from trading_assets.core.decisions.weekend import minutes_to_weekend
+from trading_assets.core.records import DecisionInputs, FilterVerdict, Regime, Verdict
+
+
+class Scene(msgspec.Struct, frozen=True):
+    """What the cohort's filters look at."""
+
+    strategy: Strategy
+    inputs: DecisionInputs
+    bar_close_at: datetime
+    known_at: datetime
+    minimum_bars: int
+    regime: Regime
+    consensus: float
+    dispersion: float
+    atr: float | None
+    """ATR of the base timeframe in price; None when it is not known yet."""
+    volatility_ratio: float | None
+
+
+def cohort_verdicts(scene: Scene) -> tuple[FilterVerdict, ...]:
+    """Return the verdict of every cohort filter, in their order."""
+    return tuple([judge(scene) for judge in COHORT_FILTERS])
+
+
+def blocking(verdicts: tuple[FilterVerdict, ...]) -> list[FilterVerdict]:
+    """Return the verdicts that block."""
+    return [verdict for verdict in verdicts if verdict.verdict == "block"]
+
+
+def verdict_on(name: str, is_blocked: bool, observed: str, limit: str, passing: str, blocking_: str) -> FilterVerdict:
+    verdict: Verdict = "block" if is_blocked else "pass"
+    reason = blocking_ if is_blocked else passing
+    return FilterVerdict(filter=name, verdict=verdict, observed=observed, limit=limit, reason=reason)
+
+
+# --- the whole cohort ---------------------------------------------------------------------------------------------
+
+
+def trade_allowed(scene: Scene) -> FilterVerdict:
+    """The terminal must allow trading on the account."""
+    is_allowed = scene.inputs.account_state.trade_allowed
+    return verdict_on(
+        "trade_allowed",
+        not is_allowed,
+        "allowed" if is_allowed else "forbidden",
+        "allowed",
+        "the terminal allows trading",
+        "the terminal forbids trading on this account",
+    )
+
+
+def allowed_symbol(scene: Scene) -> FilterVerdict:
+    """The strategy or the trader may name the only symbols to trade."""
+    symbol, allowed = scene.inputs.symbol_state.symbol, scene.strategy.allowed_symbols
+    return verdict_on(
+        "allowed_symbol",
+        bool(allowed) and symbol not in allowed,
+        symbol,
+        ",".join(allowed) or "any",
+        "the symbol may be traded",
+        f"{symbol} is not among the symbols allowed",
+    )
+
+
+def history(scene: Scene) -> FilterVerdict:
+    """There must be enough bars, and with them an ATR to measure stops with."""
+    count, least = scene.inputs.base_bar_count, scene.minimum_bars
+    if count >= least and scene.atr is None:
+        return verdict_on(
+            "history", True, f"{count}, no ATR", str(least), "", "insufficient history: there is no ATR yet"
+        )
+    return verdict_on(
+        "history",
+        count < least,
+        str(count),
+        str(least),
+        "there is enough history",
+        f"insufficient history: {count} bars, {least} are needed",
+    )
+
+
+def stale_data(scene: Scene) -> FilterVerdict:
+    """The quote decided on must be recent, by the clock of its origin, both at the bar's close and when it is decided."""
+    age = max((scene.known_at - scene.inputs.quote_at).total_seconds(), 0.0)
+    limit = scene.strategy.filters.max_quote_age_s
+    return verdict_on(
+        "stale_data",
+        age > limit,
+        f"{age:.1f} s",
+        f"{limit:g} s",
+        "the quote is fresh",
+        f"the last quote is {age:.0f} s old, over the limit of {limit:g} s",
+    )
+
+
+def spread(scene: Scene) -> FilterVerdict:
+    """The spread must be small beside the usual range of a bar."""
+    inputs, limit = scene.inputs, scene.strategy.filters.max_spread_atr
+    points = (inputs.ask - inputs.bid) / inputs.symbol_state.point
+    if scene.atr is None:
+        return _not_available(
+            "spread", f"{points:.1f} points", f"{limit:g} ATR", "there is no ATR to hold the spread against"
+        )
+    share = (inputs.ask - inputs.bid) / scene.atr
+    return verdict_on(
+        "spread",
+        share > limit,
+        f"{share:.3f} ATR ({points:.1f} points)",
+        f"{limit:g} ATR",
+        "the spread is small enough",
+        f"the spread of {points:.1f} points is {share:.0%} of the ATR, over the limit of {limit:.0%}",
+    )
+
+
+def session(scene: Scene) -> FilterVerdict:
+    """Entries only in the hours of the strategy (UTC)."""
+    start, end = scene.strategy.filters.session_start_hour, scene.strategy.filters.session_end_hour
+    at = scene.bar_close_at
+    is_inside = start <= at.hour < end if start < end else at.hour >= start or at.hour < end
+    return verdict_on(
+        "session",
+        not is_inside,
+        f"{at:%H:%M} UTC",
+        f"{start:02d}-{end:02d} UTC",
+        "the session is open for entries",
+        f"no entries at {at:%H:%M} UTC, outside {start:02d}:00 to {end:02d}:00",
+    )
+
+
+def weekend(scene: Scene) -> FilterVerdict:
+    """No entries shortly before the weekend, nor in it."""
+    limits = scene.strategy.filters
+    left = minutes_to_weekend(limits, scene.bar_close_at)
+    return verdict_on(
+        "weekend",
+        left <= limits.weekend_entry_minutes,
+        f"{left} min",
+        f"{limits.weekend_entry_minutes} min",
+        "the weekend is far enough",
+        f"no entries in the last {limits.weekend_entry_minutes} minutes of the week"
+        if left > 0
+        else "the market is closed",
+    )
+
+
+def news(_scene: Scene) -> FilterVerdict:
+    """No entries around announcements. No calendar is connected, so there is nothing to hold against."""
+    return _NEWS
+
+
+def regime(scene: Scene) -> FilterVerdict:
+    """Some regimes are not traded once they are recognised with confidence."""
+    seen, limits = scene.regime, scene.strategy.filters
+    return verdict_on(
+        "regime",
+        seen.label in limits.blocked_regimes and seen.confidence >= limits.min_regime_confidence,
+        f"{seen.label} {seen.confidence:.2f}",
+        f"not {','.join(limits.blocked_regimes)} from {limits.min_regime_confidence:g}",
+        "the regime may be traded",
+        f"the market is {seen.label.replace('_', ' ')} with confidence {seen.confidence:.0%}",
+    )
+
+
+def volatility(scene: Scene) -> FilterVerdict:
+    """No entries while the market moves far more than it usually does."""
+    ratio, limit = scene.volatility_ratio, scene.strategy.filters.max_volatility_ratio
+    if ratio is None:
+        return _not_available("volatility", "none", f"{limit:g}", "there is too little history for a usual volatility")
+    return verdict_on(
+        "volatility",
+        ratio > limit,
+        f"{ratio:.2f}",
+        f"{limit:g}",
+        "the volatility is usual",
+        f"the market moves {ratio:.1f} times as much as usual, over the limit of {limit:g}",
+    )
+
+
+def consensus(scene: Scene) -> FilterVerdict:
+    """The forecasters together must have an opinion."""
+    strength, limit = abs(scene.consensus), scene.strategy.filters.min_consensus
+    return verdict_on(
+        "consensus",
+        strength < limit,
+        f"{scene.consensus:+.3f}",
+        f"{limit:g}",
+        "the forecasters have an opinion",
+        f"the consensus of {scene.consensus:+.2f} is too weak, {limit:g} is needed",
+    )
+
+
+def dispersion(scene: Scene) -> FilterVerdict:
+    """The forecasters must not contradict each other too much."""
+    limit = scene.strategy.filters.max_dispersion
+    return verdict_on(
+        "dispersion",
+        scene.dispersion > limit,
+        f"{scene.dispersion:.3f}",
+        f"{limit:g}",
+        "the forecasters agree well enough",
+        f"the forecasters contradict each other: dispersion {scene.dispersion:.2f}, over the limit of {limit:g}",
+    )
+
+
+def pending_orders(scene: Scene) -> FilterVerdict:
+    """While the result of an order is not known, nothing new is sent (invariant 4)."""
+    pending = scene.inputs.risk.pending_orders
+    return verdict_on(
+        "pending_orders",
+        pending > 0,
+        str(pending),
+        "0",
+        "no order waits for its result",
+        "the result of an order on this symbol is not known yet",
+    )
+
+
+def positions(scene: Scene) -> FilterVerdict:
+    """The account may hold so many positions; one on this symbol makes room when it is reversed."""
+    held = scene.inputs.risk.open_positions - (scene.inputs.position is not None)
+    limit = scene.strategy.max_positions
+    return verdict_on(
+        "positions",
+        held >= limit,
+        str(held),
+        f"under {limit}",
+        "there is room for a position",
+        f"{held} positions are open on other symbols, the limit is {limit}",
+    )
+
+
+COHORT_FILTERS: tuple[Callable[[Scene], FilterVerdict], ...] = (
+    trade_allowed,
+    allowed_symbol,
+    history,
+    stale_data,
+    spread,
+    session,
+    weekend,
+    news,
+    regime,
+    volatility,
+    consensus,
+    dispersion,
+    pending_orders,
+    positions,
+)
+
+# Filters about what is seen: while one blocks, a signal means nothing, so it does not close a position either.
+SIGHT_FILTERS = frozenset({"history", "stale_data"})
+
+
+def _not_available(name: str, observed: str, limit: str, reason: str) -> FilterVerdict:
+    return FilterVerdict(filter=name, verdict="not_available", observed=observed, limit=limit, reason=reason)
+
+
+_NEWS = _not_available("news", "no calendar", "none", "no news calendar is connected; announcements are not considered")

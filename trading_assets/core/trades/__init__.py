@@ -1,0 +1,1 @@
+"""What becomes of decisions: the life of orders and trades, their outcomes, labels, and the ledger."""
