@@ -40,7 +40,7 @@ test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: setup
-	$(BIN)/python -m tests.bench
+	$(BIN)/python tests/bench
 
 schemas: setup
 	$(BIN)/trading schemas

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -15,3 +21,49 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"real market data is not at {SHARED_DATA}; put the data folder there to run this test")
     return SHARED_DATA
+
+
+def _value(kind: msgspec.inspect.Type, chance: random.Random) -> Any:
+    """Make up a value of a field's type."""
+    match kind:
+        case msgspec.inspect.Metadata(type=inner):
+            return _value(inner, chance)
+        case msgspec.inspect.UnionType(types=types):
+            return _value(chance.choice(types), chance)
+        case msgspec.inspect.NoneType():
+            return None
+        case msgspec.inspect.StructType(cls=cls):
+            return _struct(cls, chance)
+        case msgspec.inspect.VarTupleType(item_type=item):
+            return tuple(_value(item, chance) for _ in range(chance.randint(0, 4)))
+        case msgspec.inspect.LiteralType(values=values):
+            return chance.choice(values)
+        case msgspec.inspect.BoolType():
+            return chance.random() < 0.5
+        case msgspec.inspect.IntType():
+            return chance.randint(0, 10**9)
+        case msgspec.inspect.FloatType():
+            return chance.gauss(0.0, 1.0) * 10.0 ** chance.randint(-6, 6)
+        case msgspec.inspect.DecimalType():
+            return Decimal(chance.randint(-(10**9), 10**9)) / 100
+        case msgspec.inspect.DateTimeType():
+            return datetime(2026, 3, 2, tzinfo=UTC) + timedelta(microseconds=chance.randint(0, 86_399_999_999))
+        case msgspec.inspect.StrType():
+            return chance.choice(["", "plain", 'with "quotes", a\nnewline and µ', "\\"])
+        case _:
+            raise TypeError(f"no example for {kind}")
+
+
+def _struct(kind: type[msgspec.Struct], chance: random.Random, **fixed: Any) -> Any:
+    fields = msgspec.inspect.type_info(kind).fields  # type: ignore[attr-defined]
+    return kind(**{f.name: fixed[f.name] if f.name in fixed else _value(f.type, chance) for f in fields})
+
+
+@pytest.fixture(scope="session")
+def record_of() -> Callable[..., Any]:
+    """Makes a struct of any record or message type, every field of its type, the same one for the same seed."""
+
+    def make(kind: type[msgspec.Struct], seed: int = 0, **fixed: Any) -> Any:
+        return _struct(kind, random.Random(seed), **fixed)
+
+    return make

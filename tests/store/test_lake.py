@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from deltalake import DeltaTable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -205,6 +206,13 @@ def test_vacuum_deletes_what_no_kept_version_needs(lake: Lake) -> None:
         lake.overwrite_dates("bars", bars(MONDAY, count), [MONDAY])
     assert lake.vacuum("bars", timedelta(0)) == 2
     assert lake.read("bars").equals(bars(MONDAY))
+
+
+def test_versions_of_learning_tables_are_kept_for_ever(lake: Lake) -> None:
+    configuration = DeltaTable(lake.path("learning_dataset")).metadata().configuration
+    assert configuration["delta.logRetentionDuration"] == "interval 36500 days"
+    with pytest.raises(InputError, match="vacuum table learning_dataset: promotions name its versions"):
+        lake.vacuum("learning_dataset", timedelta(days=365))
 
 
 # --- guards -----------------------------------------------------------------------------------------------------

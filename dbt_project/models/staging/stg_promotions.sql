@@ -1,0 +1,18 @@
+-- The latest judgement on each model.
+with source as (
+    select * from {{ source('lake', 'promotions') }}
+),
+
+renamed as (
+    select
+        model_version,
+        tenant,
+        judged_at,
+        verdict,
+        release_id,
+        blend
+    from source
+    qualify row_number() over (partition by tenant, model_version order by judged_at desc, account) = 1
+)
+
+select * from renamed

@@ -1,0 +1,78 @@
+"""`python -m live --settings FILE`: starts the daemon, tells it to end, prints one sentence when it cannot run."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+from live.daemon import Daemon
+from live.settings import read_settings
+from trading_assets.core.errors import TradingError
+
+_FAILED = 1
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the daemon; returns the exit status: 0 after a clean end, 1 with a sentence on standard error."""
+    options = _options(arguments)
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    path = options.settings or options.home / "settings.toml"
+    try:
+        asyncio.run(_run(path))
+    except TradingError as error:
+        print(error, file=sys.stderr)
+        return _FAILED
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+async def _run(path: Path) -> None:
+    daemon = Daemon(read_settings(path))
+    _listen_for_signals(daemon)
+    await daemon.run(_announce)
+
+
+def _announce(port: int) -> None:
+    print(json.dumps({"ready": True, "port": port, "pid": os.getpid()}), flush=True)
+
+
+def _listen_for_signals(daemon: Daemon) -> None:
+    """End cleanly on SIGINT and SIGTERM, on Windows on Ctrl-C and Ctrl-Break.
+
+    Windows' event loop takes no signal handlers: there the handler of the process passes the word to the loop.
+    """
+    loop = asyncio.get_running_loop()
+
+    def drain(number: int, _frame: FrameType | None = None) -> None:
+        loop.call_soon_threadsafe(daemon.drain, signal.Signals(number).name)
+
+    names = ("SIGINT", "SIGTERM", "SIGBREAK")
+    for number in [getattr(signal, name) for name in names if hasattr(signal, name)]:
+        try:
+            loop.add_signal_handler(number, drain, number)
+        except NotImplementedError:
+            signal.signal(number, drain)
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m live", description="The live daemon: bridges terminals, decides, journals."
+    )
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument("--settings", type=Path, help="settings.toml")
+    place.add_argument("--home", type=Path, help="folder that holds settings.toml")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""What goes into the trade server with a command and what comes out of it: execution, fills, answers, orders.
+
+Values and the functions that make them; the decisions are `broker`'s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from trading_assets.core.messages import AccountFacts, CloseCommand, DealFacts, OrderCommand, OrderFacts, PositionFacts
+from trading_assets.core.records import OrderState, Side
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How the trade server treats one command; the default is without faults."""
+
+    retcode: int | None = None
+    """Refuse with this code."""
+    filled_share: Decimal = Decimal(1)
+    """Share of an entry that is filled."""
+    parts: int = 1
+    """Deals the volume is filled by."""
+
+
+AS_ASKED = Execution()
+
+
+@dataclass(frozen=True)
+class Fill:
+    """One deal with the position and the account after it."""
+
+    deal: DealFacts
+    position: PositionFacts
+    account: AccountFacts
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of a command. `is_repeat`: it had been answered before and nothing was done now."""
+
+    request_id: str
+    retcode: int
+    order: OrderFacts | None
+    comment: str
+    fills: tuple[Fill, ...] = ()
+    is_repeat: bool = False
+
+
+def order_of(
+    command: OrderCommand | CloseCommand,
+    ticket: str,
+    position: str,
+    side: Side,
+    filled: Decimal,
+    price: float,
+    msc: int,
+) -> OrderFacts:
+    state: OrderState = "FILLED" if filled == command.volume else "PARTIAL"
+    stops = (command.sl, command.tp) if isinstance(command, OrderCommand) else (0.0, 0.0)
+    return OrderFacts(
+        ticket=ticket, position_id=position, magic=command.magic, symbol=command.symbol, side=side, state=state,
+        volume_initial=command.volume, volume_current=command.volume - filled, price_open=price, sl=stops[0], tp=stops[1],
+        time_setup_msc=msc, time_done_msc=msc,
+    )  # fmt: skip
+
+
+def parts_of(volume: Decimal, parts: int, step: Decimal) -> list[Decimal]:
+    """Split a volume into at most `parts` multiples of the step that add up to it."""
+    first = volume / parts // step * step
+    if parts == 1 or first <= 0:
+        return [volume]
+    return [*[first] * (parts - 1), volume - first * (parts - 1)]

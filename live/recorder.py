@@ -1,0 +1,154 @@
+"""Writes one account's records: fills in who and when, and owns the commits that are under way.
+
+How a record becomes durable is `store.journal`; which record is written when is the business of the callers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from live.clock import Clock, SystemClock
+from trading_assets.core.decisions.breakers import BreakerChange
+from trading_assets.core.errors import StateError
+from trading_assets.core.ids import chain_id as make_chain_id
+from trading_assets.core.records import BreakerEvent, Finding, OpsError, Record
+from trading_assets.store.journal import Journal
+
+Kind = TypeVar("Kind", bound=Record)
+
+
+class Recorder:
+    """Records of one account. `clock` is the session's: system time, or the stream's in lockstep (invariant 10)."""
+
+    def __init__(self, journal: Journal, tenant: str, account: str) -> None:
+        self.journal = journal
+        self.tenant = tenant
+        self.account = account
+        self.clock: Clock = SystemClock()
+        self.fault = ""
+        """Why the journal cannot be written; empty while it can."""
+        self._running: set[asyncio.Task[None]] = set()
+        self._defect: BaseException | None = None
+
+    def make(self, record_type: type[Kind], event_at: datetime, chain_id: str, /, **fields: Any) -> Kind:
+        """Return a record of this account, known now."""
+        return record_type(
+            tenant=self.tenant,
+            account=self.account,
+            event_at=event_at,
+            known_at=self.clock.now(),
+            chain_id=chain_id,
+            **fields,
+        )
+
+    def buffer(self, records: Sequence[Record]) -> None:
+        """Hand over records that may wait a moment for their commit."""
+        try:
+            self.journal.buffer(records)
+        except StateError as error:
+            self.fault = str(error)
+
+    async def append(self, records: Sequence[Record]) -> bool:
+        """Make records durable together; returns whether they are. A fault is kept in `fault` until a commit succeeds."""
+        try:
+            await self.journal.append(records)
+        except StateError as error:
+            self.fault = str(error)
+            return False
+        self.fault = ""
+        return True
+
+    async def flush(self) -> bool:
+        """Make everything buffered durable; returns whether it is."""
+        try:
+            await self.journal.flush()
+        except StateError as error:
+            self.fault = str(error)
+            return False
+        return True
+
+    def start_flush(self) -> None:
+        """Start making everything buffered durable, without waiting here."""
+        self.start(self._flushed())
+
+    def commit(self, records: Sequence[Record]) -> None:
+        """Start making records durable together, without waiting here."""
+        if records:
+            self.start(self._committed(records))
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Own a piece of work that ends with a commit. What it raises is raised by `settled`."""
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no commit is under way."""
+        return not self._running
+
+    async def settled(self) -> None:
+        """Wait until nothing is under way. Raises what a piece of work raised."""
+        while self._running:
+            await asyncio.wait(self._running)
+        if self._defect is not None:
+            defect, self._defect = self._defect, None
+            raise defect
+
+    # --- records that several callers write -----------------------------------------------------------------------
+
+    def breaker_events(self, changes: Sequence[BreakerChange], chain_id: str = "") -> list[BreakerEvent]:
+        """Return the records of trips and resets."""
+        now = self.clock.now()
+        return [
+            self.make(
+                BreakerEvent,
+                now,
+                chain_id or self.chain(),
+                breaker=change.breaker,
+                change=change.change,
+                effect=change.effect,
+                cause=change.cause,
+            )
+            for change in changes
+        ]
+
+    def error(self, component: str, message: str) -> None:
+        """Record an error in the stream of operations."""
+        self.buffer([self.make(OpsError, self.clock.now(), self.chain(), component=component, message=message)])
+
+    def finding(self, check: str, subject: str, expectation: str, observed: str, repair: str) -> None:
+        """Record a difference between what must be true and what is."""
+        self.buffer(
+            [
+                self.make(
+                    Finding,
+                    self.clock.now(),
+                    self.chain(),
+                    check=check,
+                    severity="error",
+                    subject=subject,
+                    expectation=expectation,
+                    observed=observed,
+                    repair=repair,
+                )
+            ]
+        )
+
+    def chain(self, symbol: str = "") -> str:
+        """Return the chain of something that no message of the terminal started."""
+        return make_chain_id(self.clock.now(), self.tenant, self.account, symbol)
+
+    async def _committed(self, records: Sequence[Record]) -> None:
+        await self.append(records)
+
+    async def _flushed(self) -> None:
+        await self.flush()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and task.exception() is not None and self._defect is None:
+            self._defect = task.exception()

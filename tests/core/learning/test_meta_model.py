@@ -1,0 +1,98 @@
+"""The meta-model: same data, same bytes; a row alone scores as in a batch; spoilt files are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+import polars as pl
+import pytest
+
+from trading_assets.core.errors import InputError, StateError
+from trading_assets.core.learning.meta_model import MetaModel, TrainingParams, matrix_of, train
+from trading_assets.core.release import CalibrationKnots
+
+PARAMS = TrainingParams(trees=25, leaves=15, rows_per_leaf=50)
+KNOTS = CalibrationKnots(raw=(0.2, 0.5, 0.8), calibrated=(0.3, 0.45, 0.6))
+
+
+@pytest.fixture(scope="module")
+def rows(make_rows: Callable[..., pl.DataFrame]) -> pl.DataFrame:
+    return make_rows(1, days=8, edge=1.0)
+
+
+@pytest.fixture(scope="module")
+def model(rows: pl.DataFrame, feature_names: tuple[str, ...]) -> MetaModel:
+    return train(rows, feature_names, PARAMS).calibrated(KNOTS)
+
+
+def test_the_same_rows_and_parameters_give_the_same_bytes(
+    rows: pl.DataFrame, model: MetaModel, feature_names: tuple[str, ...]
+) -> None:
+    again = train(rows.clone(), feature_names, PARAMS).calibrated(KNOTS)
+    assert again.to_bytes() == model.to_bytes()
+    assert again.version == model.version
+
+
+def test_another_seed_is_another_model(rows: pl.DataFrame, model: MetaModel, feature_names: tuple[str, ...]) -> None:
+    other = train(rows, feature_names, msgspec.structs.replace(PARAMS, seed=8))
+    assert other.version != model.version
+
+
+def test_a_row_alone_scores_exactly_as_in_a_batch(rows: pl.DataFrame, model: MetaModel) -> None:
+    matrix = matrix_of(rows, 8)[:500].astype(np.float64)
+    batch = model.win_probability(matrix)
+    assert np.array_equal(batch, np.concatenate([model.win_probability(matrix[i : i + 1]) for i in range(500)]))
+    assert np.array_equal(batch, np.concatenate([model.win_probability(matrix[i : i + 6]) for i in range(0, 500, 6)]))
+    assert np.array_equal(batch, model.win_probability(matrix.astype(np.float32)))
+
+
+def test_the_file_reads_back_as_the_same_model(rows: pl.DataFrame, model: MetaModel) -> None:
+    read = MetaModel.from_bytes(model.to_bytes())
+    matrix = matrix_of(rows, 8)
+    assert (read.version, read.feature_names, read.calibration) == (model.version, model.feature_names, KNOTS)
+    assert read.to_bytes() == model.to_bytes()
+    assert np.array_equal(read.win_probability(matrix), model.win_probability(matrix))
+
+
+def test_unknown_features_are_scored_too(model: MetaModel) -> None:
+    probability = model.win_probability(np.full((3, 8), np.nan))
+    assert probability.shape == (3,)
+    assert np.isfinite(probability).all()
+    assert model.win_probability(np.empty((0, 8))).shape == (0,)
+
+
+def test_rows_of_another_width_are_refused(model: MetaModel) -> None:
+    with pytest.raises(ValueError, match="8 candidate features"):
+        model.win_probability(np.zeros((1, 7)))
+
+
+def test_importance_puts_the_planted_features_first_and_sums_to_one(model: MetaModel) -> None:
+    importance = model.importance()
+    assert {name for name, _ in importance[:3]} == {"feature_0", "feature_1", "feature_2"}
+    assert sum(share for _, share in importance) == pytest.approx(1.0)
+
+
+def test_nothing_to_learn_from_is_said_in_one_sentence(rows: pl.DataFrame, feature_names: tuple[str, ...]) -> None:
+    with pytest.raises(InputError, match=r"99 rows with .* nothing to learn from"):
+        train(rows.head(99), feature_names, PARAMS)
+    with pytest.raises(InputError, match="nothing to learn from"):
+        train(rows.with_columns(is_win=True), feature_names, PARAMS)
+    with pytest.raises(InputError, match="do not hold 7 candidate features"):
+        train(rows, feature_names[:7], PARAMS)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda content: content[:-20],
+        lambda _: b"not a model",
+        lambda content: content.replace(b'"format":1', b'"format":2'),
+        lambda content: content.replace(b'"feature_0",', b""),
+        lambda content: content.replace(b"num_leaves=", b"num_leafs="),
+    ],
+)
+def test_a_spoilt_file_is_refused(model: MetaModel, spoil: Callable[[bytes], bytes]) -> None:
+    with pytest.raises(StateError, match=r"^reading meta-model: .*\.$"):
+        MetaModel.from_bytes(spoil(model.to_bytes()))

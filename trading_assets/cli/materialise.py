@@ -1,0 +1,52 @@
+"""`trading materialise`: run a job of the asset graph by hand, over the days that are due or those that are named."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from trading_assets.cli.environment import running
+from trading_assets.cli.progress import SCREEN, run_with_progress, steps
+from trading_assets.core.errors import InputError
+from trading_assets.defs.sensors import recent_days
+from trading_assets.defs.settings import AssetSettings
+from trading_assets.defs.tasks import TASKS, days_to_materialise
+from trading_assets.store.home import Home
+from trading_assets.store.ingestion import pending_days
+from trading_assets.store.lake import Lake
+
+PARTITIONED = ("ingest", "ledger", "dataset")
+
+
+def materialise(home: Home, job: str, first: date | None, last: date | None) -> None:
+    """Run the job. Raises InputError for a job there is none of, or half a range."""
+    names = [task.job for task in TASKS]
+    if job not in names:
+        raise InputError("running", f"job {job!r}", "there is no such job", f"use one of {', '.join(names)}")
+    if (first is None) != (last is None):
+        raise InputError(
+            "running", f"job {job}", "half a range of days was given", "give both --from and --to, or neither"
+        )
+    with running(home), steps() as progress:
+        if job not in PARTITIONED:
+            run_with_progress(progress, job, job.capitalize())
+            return
+        stretches = [(first, last)] if first and last else _due(home, job)
+        if not stretches:
+            SCREEN.print("Nothing has changed since the last run.")
+        for start, end in stretches:
+            run_with_progress(progress, job, f"{job.capitalize()}, {start} to {end}", (start, end))
+
+
+def _due(home: Home, job: str) -> list[tuple[date, date]]:
+    lake = ready_lake(home)
+    if job == "ingest":
+        return days_to_materialise(lake, pending_days(home), AssetSettings.from_environment().first_date)
+    recent = recent_days(lake)
+    return [recent] if recent else []
+
+
+def ready_lake(home: Home) -> Lake:
+    """Return the home's lake with all its tables."""
+    lake = Lake(home.lake)
+    lake.ensure_tables()
+    return lake

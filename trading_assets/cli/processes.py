@@ -1,0 +1,171 @@
+"""The live half as child processes: the daemon and the simulated terminal, started, followed and stopped.
+
+What they do is their own business; here are their command lines, their ready lines and their ends. Secrets travel in
+files of the home, never in arguments.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from trading_assets.core.errors import UnavailableError
+from trading_assets.store.control import Command, put_command
+from trading_assets.store.files import replace_atomically
+from trading_assets.store.home import Home
+
+STOP_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class LiveSettings:
+    """What the daemon's settings file says for one account on one terminal."""
+
+    symbols: Mapping[str, str]
+    clock: str
+    timeframe: str
+    mode: str = "execute"
+    tenant: str = "demo"
+    account: str = "paper"
+    port: int = 0
+
+
+def write_settings(home: Home, settings: LiveSettings) -> tuple[Path, Path]:
+    """Write the daemon's settings and the terminal's token; return both paths. An existing token is kept."""
+    token_path = home.root / "terminal.token"
+    if not token_path.exists():
+        replace_atomically(token_path, secrets.token_urlsafe(32).encode())
+        token_path.chmod(0o600)
+    digest = sha256(token_path.read_bytes().strip()).hexdigest()
+    symbols = ", ".join(f'"{raw}" = "{canonical}"' for raw, canonical in settings.symbols.items())
+    text = f"""# Written by `trading`; the daemon reads it once at its start.
+home = "."
+port = {settings.port}
+tenant = "{settings.tenant}"
+
+[[accounts]]
+name = "{settings.account}"
+token_sha256 = "{digest}"
+symbols = {{ {symbols} }}
+clock = "{settings.clock}"
+mode = "{settings.mode}"
+timeframe = "{settings.timeframe}"
+"""
+    path = home.root / "settings.toml"
+    replace_atomically(path, text.encode())
+    return path, token_path
+
+
+class Daemon:
+    """The live daemon of one home."""
+
+    def __init__(self, home: Home, settings: Path) -> None:
+        self._home = home
+        home.logs.mkdir(parents=True, exist_ok=True)
+        self._log = (home.logs / "daemon.log").open("ab")
+        self.process = spawn([sys.executable, "-m", "live", "--settings", str(settings)], self._log)
+        self.port = self._wait_until_ready()
+        # A port of 0 took a free one; `trading status` asks there.
+        replace_atomically(home.root / "daemon.port", str(self.port).encode())
+
+    @property
+    def url(self) -> str:
+        """Where terminals connect."""
+        return f"ws://127.0.0.1:{self.port}"
+
+    def _wait_until_ready(self) -> int:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            code = self.process.wait()
+            raise UnavailableError(
+                "starting", "the daemon", last_words(self._home.logs / "daemon.log", code), "mend that and start again"
+            )
+        return int(json.loads(line)["port"])
+
+    def stop(self) -> int:
+        """Drain and stop it; return its exit code. Idempotent."""
+        if self.process.poll() is None:
+            put_command(
+                self._home.control, Command(command_id=f"drain-{secrets.token_hex(4)}", command="drain", argument="")
+            )
+        code = finish(self.process)
+        self._log.close()
+        return code
+
+
+class Terminal:
+    """One run of the simulated terminal."""
+
+    def __init__(self, home: Home, url: str, token: Path, arguments: Sequence[str]) -> None:
+        self._home = home
+        home.logs.mkdir(parents=True, exist_ok=True)
+        self._log = (home.logs / "terminal.log").open("ab")
+        self.process = spawn(
+            [sys.executable, "-m", "live.paper", "--url", url, "--token-file", str(token),
+             "--state", str(home.root / "terminal"), *arguments],
+            self._log,
+        )  # fmt: skip
+
+    def progress(self) -> Iterator[dict[str, Any]]:
+        """Yield its progress lines until it ends. Raises UnavailableError when it ends with an error."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            yield json.loads(line)
+        code = self.process.wait()
+        self._log.close()
+        if code:
+            raise UnavailableError(
+                "playing", "the market", last_words(self._home.logs / "terminal.log", code), "mend that and start again"
+            )
+
+    def stop(self) -> int:
+        """Interrupt it; return its exit code. Idempotent."""
+        interrupt(self.process)
+        return finish(self.process)
+
+
+def spawn(
+    command: Sequence[str], log: Any, environment: Mapping[str, str] | None = None, output: Any = subprocess.PIPE
+) -> subprocess.Popen[bytes]:
+    """Start a child whose Ctrl-C is ours to give: in a process group of its own."""
+    own_group: dict[str, Any] = (
+        {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {"start_new_session": True}  # type: ignore[attr-defined,unused-ignore]
+    )
+    return subprocess.Popen(
+        list(command), stdin=subprocess.DEVNULL, stdout=output, stderr=log,
+        env=None if environment is None else {**os.environ, **environment}, **own_group,
+    )  # fmt: skip
+
+
+def interrupt(process: subprocess.Popen[bytes]) -> None:
+    """Ask a child to end as Ctrl-C would."""
+    if process.poll() is None:
+        process.send_signal(signal.CTRL_BREAK_EVENT if os.name == "nt" else signal.SIGINT)  # type: ignore[attr-defined,unused-ignore]
+
+
+def finish(process: subprocess.Popen[bytes], seconds: float = STOP_SECONDS) -> int:
+    """Wait for a child that was asked to end; kill it when it does not. Returns its exit code."""
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+    finally:
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def last_words(log: Path, code: int) -> str:
+    """Return the last line a child left in its log."""
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()] if log.exists() else []
+    return lines[-1].strip().rstrip(".") if lines else f"it ended with exit code {code} and said nothing"

@@ -1,0 +1,184 @@
+"""How answers look to a person: tables and sentences. Figures come from the modules of the commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from trading_assets.cli.trace import trace
+from trading_assets.store.home import Home
+from trading_assets.store.lake import Lake
+
+OUT = Console()
+
+
+def _pairs(title: str, rows: Iterable[tuple[str, object]]) -> None:
+    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, str(value))
+    OUT.print(table)
+    OUT.print()
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in counts.items()) or "none"
+
+
+def demo_report(home: Home, result: dict[str, Any]) -> None:
+    """Print what happened, the trace of one trade, and where to look next."""
+    journal, features, windows = result["journal"], result["features"], result["windows"]
+    ledger, model, latency, learning = result["ledger"], result["model"], result["latency_ms"], result["learning"]
+    rows: list[tuple[str, object]] = [
+        ("Decisions", f"{sum(result['decisions'].values())}: {_counts(result['decisions'])}"),
+        ("Actions", _counts(result["actions"])),
+        ("Trades", f"{result['trades']}, with {result['outcomes']} outcomes: {_counts(result['exits'])}; {result['untraced_trades']} not traced"),
+        ("Quotes refused", _counts(result["quarantined"])),
+        ("Journal", f"{journal['records']} records under {journal['seals']} seals in {journal['segments']} segments, chain intact"),
+        ("Features", f"{features['compared']} decisions compared with the batch side, {features['mismatched']} mismatched"),
+        ("Chart windows", f"{windows['compared']} compared by hash, {windows['mismatched']} mismatched"),
+        ("Ledger", f"{ledger['deals']} deals, {ledger['pnl_events']} events, net {ledger['net_pnl']}, difference {ledger['difference']}"),
+        ("Learning", f"{learning['labels']} labels, {learning['dataset_rows']} rows in dataset version {learning['dataset_version']}"),
+        ("Model", f"{model['version']}: {model['verdict']}; release {model['release']}; {model['scored_decisions']} decisions carry its score"),
+        ("Order latency", f"p50 {latency['p50']} ms, p99 {latency['p99']} ms; floor p50 {latency['floor_p50']} ms, p99 {latency['floor_p99']} ms"),
+    ]  # fmt: skip
+    OUT.print()
+    _pairs(f"[bold]{result['market']}[/bold]", rows)
+    _pairs(
+        "[bold]Why the model was " + str(model["verdict"]) + "[/bold]", (("·", reason) for reason in model["reasons"])
+    )
+    if (identifier := latest_closed_trade(Lake(home.lake))) is not None:
+        trace_report(trace(Lake(home.lake), identifier))
+    _pairs(
+        "[bold]Where to look next[/bold]",
+        (
+            (f"trading trace ID --home {home.root}", "any decision or trade, from chart window to model"),
+            (f"trading explain SIGNAL_ID --home {home.root}", "make a decision again, bit for bit, and read why"),
+            (f"trading verify --home {home.root}", "the journal's chain, and the lake against it"),
+            (
+                f"trading up --home {home.root}-up",
+                "everything running, with Dagster's lineage, MLflow and the data docs",
+            ),
+        ),
+    )
+
+
+def latest_closed_trade(lake: Lake) -> str | None:
+    """Return the id of the trade that was closed last."""
+    outcomes = lake.read("outcomes", columns=["trade_id", "closed_at"]).sort("closed_at")
+    return str(outcomes["trade_id"][-1]) if outcomes.height else None
+
+
+def trace_report(chain: dict[str, Any]) -> None:
+    """Print a chain, stage by stage."""
+    signal = chain["signal"]
+    rows: list[tuple[str, object]] = [
+        ("Chart window", "; ".join(f"{one['timeframe']} {one['bar_count']} bars, {'equal' if one['is_equal'] else 'DIFFERENT'}" for one in chain["chart_windows"])),
+        ("Features", _equal(chain["feature_window"])),
+        ("Regime", f"{signal['regime']} ({signal['regime_confidence']:.2f})"),
+        ("Forecasts", "; ".join(f"{one['predictor']} {one['value']:+.2f}" for one in chain["predictions"])),
+        ("Cohort", f"{len(chain['candidates'])} candidates, best blended score {max((one['blended_score'] for one in chain['candidates']), default=0):.3f}"),
+        ("Decision", f"{signal['signal_id']} {signal['suggestion']} / {signal['action']} at {signal['bar_close_at']:%Y-%m-%d %H:%M} under {signal['release_id']}"),
+        ("Why", " ".join(signal["reasons"])),
+    ]  # fmt: skip
+    rows += [
+        (
+            "Order",
+            f"{one['purpose']} {one['side']} {one['volume_lots'].normalize():f} lots: {one['state']}, {one['reason']}",
+        )
+        for one in chain["orders"]
+    ]
+    rows += [
+        (
+            "Deal",
+            f"{one['deal_ticket']} {one['kind']} {one['volume_lots'].normalize():f} at {one['price']} ({one['entry']}, {one['reason']}), profit {one['profit']:.2f}",
+        )
+        for one in chain["deals"]
+    ]
+    if chain["marks"]:
+        rows.append(
+            (
+                "Marks",
+                f"{len(chain['marks'])}, worst {chain['marks'][-1]['mae_r']:+.2f} R, best {chain['marks'][-1]['mfe_r']:+.2f} R",
+            )
+        )
+    if (outcome := chain["outcome"]) is not None:
+        rows.append(
+            (
+                "Outcome",
+                f"{outcome['exit_reason']} after {outcome['holding_s'] / 60:.0f} minutes: {outcome['result_r']:+.2f} R, net {outcome['net_pnl']:.2f}",
+            )
+        )
+    rows += [
+        ("Label", f"{one['kind']} {one['exit_profile']}: {one['barrier']}, {one['result_r']:+.2f} R")
+        for one in chain["labels"]
+    ]
+    learning = chain["learning"]
+    rows.append(
+        (
+            "Learned",
+            f"{len(learning['dataset_rows'])} dataset rows; models {_names(learning['models'], 'model_version')}; {_names(learning['promotions'], 'verdict')}",
+        )
+    )
+    _pairs(f"[bold]The trace of {signal['symbol']} {signal['signal_id']}[/bold]", rows)
+
+
+def _names(rows: list[dict[str, Any]], column: str) -> str:
+    return ", ".join(str(row[column]) for row in rows) or "none yet"
+
+
+def _equal(window: dict[str, Any] | None) -> str:
+    if window is None:
+        return "not compared yet"
+    return f"{window['row_count']} rows, {'equal to the batch side bit for bit' if window['is_equal'] else 'DIFFERENT from the batch side'}"
+
+
+def explain_report(result: dict[str, Any]) -> None:
+    """Print an explanation, or what a whole day gave."""
+    if "day" in result:
+        OUT.print(f"{result['day']}: {result['identical']} of {result['decisions']} decisions made again bit for bit.")
+        for one in result["different"]:
+            OUT.print(f"  {one['signal_id']}: {'; '.join(one['differences'])}")
+        return
+    OUT.print(
+        f"[bold]{result['symbol']} {result['bar_close_at']:%Y-%m-%d %H:%M}: {result['suggestion']} / {result['action']}[/bold]"
+    )
+    for sentence in result["words"]:
+        OUT.print(f"  {sentence}")
+    verdict = "the same, bit for bit" if result["is_identical"] else "DIFFERENT: " + "; ".join(result["differences"])
+    OUT.print(f"Made again from the record, the window and the release: {verdict}.")
+
+
+def verify_report(result: dict[str, Any]) -> None:
+    """Print what was verified."""
+    journal = result["journal"]
+    rows: list[tuple[str, object]] = [
+        ("Journal", f"{journal['records']} records, {journal['seals']} seals, {journal['segments']} segments"),
+        *(("Fault", f"{one['segment']} line {one['line']}: expected {one['expectation']}, found {one['observed']}; {one['repair']}") for one in result["faults"]),
+        *((name.replace("_", " ").capitalize(), result[name]) for name in ("features", "windows", "ledger", "untraced_trades") if name in result),
+        ("Not ingested", ", ".join(result["pending_days"]) or "nothing"),
+        ("Verdict", "clean" if result["is_clean"] else "NOT clean"),
+    ]  # fmt: skip
+    _pairs("[bold]Verification[/bold]", rows)
+
+
+def status_report(result: dict[str, Any]) -> None:
+    """Print the status."""
+    rows = [(name.replace("_", " ").capitalize(), _plain(value)) for name, value in result.items()]
+    _pairs("[bold]Status[/bold]", rows)
+
+
+def _plain(value: object) -> object:
+    match value:
+        case dict():
+            return ", ".join(f"{name} {inner}" for name, inner in value.items()) or "-"
+        case list():
+            return "; ".join(str(_plain(inner)) for inner in value) or "none"
+        case None:
+            return "-"
+        case _:
+            return value

@@ -1,0 +1,192 @@
+"""The meta-model: given everything a decision knew, how likely does this candidate win?
+
+LightGBM with settings under which the same rows and parameters give the same bytes. Which rows train and which
+judge is `walk_forward`; what a raw score means is `calibration`; whether the model may be used is `promotion`.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import lightgbm as lgb
+import msgspec
+import numpy as np
+import polars as pl
+
+from trading_assets.core.errors import InputError, StateError
+from trading_assets.core.learning.calibration import IDENTITY_KNOTS, calibrate
+from trading_assets.core.release import CalibrationKnots
+
+FORMAT = 1
+MODEL_FILE = "meta_model.json"
+MINIMUM_ROWS = 100
+
+
+class TrainingParams(msgspec.Struct, frozen=True, kw_only=True):
+    """Parameters of the trees. Modest on purpose: the signal is weak, and rows of one day resemble each other."""
+
+    trees: int = 150
+    leaves: int = 31
+    learning_rate: float = 0.05
+    feature_share: float = 0.6
+    row_share: float = 0.8
+    rows_per_leaf: int = 200
+    l2: float = 10.0
+    max_bin: int = 63
+    seed: int = 7
+
+    def to_lightgbm(self) -> dict[str, object]:
+        """Return LightGBM's own parameters. `deterministic`, one way of building histograms, a fixed number of
+        threads and seeds make the bytes repeatable (https://lightgbm.readthedocs.io/en/stable/Parameters.html)."""
+        return {
+            "objective": "binary",
+            "num_leaves": self.leaves,
+            "learning_rate": self.learning_rate,
+            "feature_fraction": self.feature_share,
+            "bagging_fraction": self.row_share,
+            "bagging_freq": 1,
+            "min_data_in_leaf": self.rows_per_leaf,
+            "lambda_l2": self.l2,
+            "max_bin": self.max_bin,
+            "seed": self.seed,
+            "deterministic": True,
+            "force_row_wise": True,
+            "num_threads": 2,
+            "verbosity": -1,
+        }
+
+
+class _Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """What rests in the model's file."""
+
+    format: int
+    feature_names: tuple[str, ...]
+    params: TrainingParams
+    calibration: CalibrationKnots
+    booster_sha256: str
+    booster: str
+
+
+class MetaModel:
+    """A trained model with its calibration. Never changed once made; `calibrated` gives a new one."""
+
+    __slots__ = ("_booster", "_bytes", "_columns", "_stored", "version")
+
+    def __init__(self, stored: _Stored) -> None:
+        self._stored = stored
+        self._bytes = msgspec.json.encode(stored)
+        self._booster = lgb.Booster(model_str=stored.booster)
+        self._columns = len(stored.feature_names)
+        self.version = f"meta-{sha256(self._bytes).hexdigest()[:12]}"
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Columns of the candidate matrix, in order."""
+        return self._stored.feature_names
+
+    @property
+    def params(self) -> TrainingParams:
+        """Parameters it was trained with."""
+        return self._stored.params
+
+    @property
+    def calibration(self) -> CalibrationKnots:
+        """Map from raw score to probability."""
+        return self._stored.calibration
+
+    def raw_score(self, matrix: np.ndarray) -> np.ndarray:
+        """Return uncalibrated probabilities (n,) for rows (n, k); float32 inside, as in training.
+
+        One thread: with more, six rows take up to 10 ms in the tail. Each row is scored by itself, so a row has the same
+        value alone and in a batch.
+        """
+        if matrix.ndim != 2 or matrix.shape[1] != self._columns:
+            raise ValueError(f"{self.version} takes rows of {self._columns} candidate features, got {matrix.shape}")
+        if not len(matrix):
+            return np.empty(0)
+        rows = np.ascontiguousarray(matrix, dtype=np.float32)
+        return np.asarray(self._booster.predict(rows, num_threads=1), dtype=np.float64)
+
+    def win_probability(self, matrix: np.ndarray) -> np.ndarray:
+        """Return one calibrated probability for each row of the candidate matrix (n, k), shape (n,)."""
+        return calibrate(self.raw_score(matrix), self._stored.calibration)
+
+    def calibrated(self, knots: CalibrationKnots) -> MetaModel:
+        """Return the same trees under another calibration."""
+        return MetaModel(msgspec.structs.replace(self._stored, calibration=knots))
+
+    def importance(self) -> list[tuple[str, float]]:
+        """Return the features with their share of the total gain, largest first."""
+        gain = np.asarray(self._booster.feature_importance(importance_type="gain"), dtype=np.float64)
+        share = gain / gain.sum() if gain.sum() > 0 else gain
+        return sorted(zip(self.feature_names, share.tolist(), strict=True), key=lambda pair: (-pair[1], pair[0]))
+
+    def to_bytes(self) -> bytes:
+        """Return the model's file: JSON with names, parameters, calibration and LightGBM's own text."""
+        return self._bytes
+
+    @staticmethod
+    def from_bytes(content: bytes) -> MetaModel:
+        """Read a model's file back. Raises StateError for anything else."""
+        hint = "write the release again from the registry"
+        try:
+            stored = msgspec.json.decode(content, type=_Stored)
+        except msgspec.DecodeError as fault:
+            raise StateError("reading", "meta-model", str(fault), hint) from fault
+        if stored.format != FORMAT:
+            raise StateError("reading", "meta-model", f"format {stored.format}, this software reads {FORMAT}", hint)
+        # LightGBM does not refuse spoilt text: it ends the process. So it never gets to see any.
+        if sha256(stored.booster.encode()).hexdigest() != stored.booster_sha256:
+            raise StateError("reading", "meta-model", "its trees do not match their sha256", hint)
+        model = MetaModel(stored)
+        if model._booster.num_feature() != len(stored.feature_names):
+            raise StateError("reading", "meta-model", "its trees and its feature names differ in number", hint)
+        return model
+
+
+def matrix_of(frame: pl.DataFrame, feature_count: int) -> np.ndarray:
+    """Return the dataset's `features` lists as one matrix (n, k) of float32, NaN where a feature is null."""
+    values = frame["features"].explode(empty_as_null=False).cast(pl.Float32).to_numpy()
+    if len(values) != len(frame) * feature_count:
+        raise InputError(
+            "reading",
+            "learning dataset",
+            f"{len(frame)} rows do not hold {feature_count} candidate features each",
+            "train on rows of one feature set version",
+        )
+    return np.ascontiguousarray(values).reshape(len(frame), feature_count)
+
+
+def train(frame: pl.DataFrame, feature_names: tuple[str, ...], params: TrainingParams | None = None) -> MetaModel:
+    """Train on dataset rows (columns `features` and `is_win`), uncalibrated. Same rows and parameters, same bytes."""
+    return train_on(
+        matrix_of(frame, len(feature_names)), frame["is_win"].to_numpy(), feature_names, params or TrainingParams()
+    )
+
+
+def train_on(
+    matrix: np.ndarray, is_win: np.ndarray, feature_names: tuple[str, ...], params: TrainingParams
+) -> MetaModel:
+    """Train on a matrix (n, k) of float32 and outcomes (n,). Raises InputError where there is nothing to learn from."""
+    wins = int(np.count_nonzero(is_win))
+    if len(matrix) < MINIMUM_ROWS or wins in (0, len(matrix)):
+        raise InputError(
+            "training",
+            "meta-model",
+            f"{len(matrix)} rows with {wins} wins hold nothing to learn from",
+            f"collect at least {MINIMUM_ROWS} labelled candidates with wins and losses",
+        )
+    settings = params.to_lightgbm()
+    # LightGBM takes no spaces or JSON signs in names; the names rest beside the trees instead.
+    rows = lgb.Dataset(matrix, label=is_win.astype(np.float32), params=settings, free_raw_data=True)
+    booster = lgb.train(settings, rows, num_boost_round=params.trees).model_to_string()
+    return MetaModel(
+        _Stored(
+            format=FORMAT,
+            feature_names=feature_names,
+            params=params,
+            calibration=IDENTITY_KNOTS,
+            booster_sha256=sha256(booster.encode()).hexdigest(),
+            booster=booster,
+        )
+    )

@@ -1,0 +1,135 @@
+"""Walk-forward: which rows train and which judge, so that no row is judged by a model that could know its future.
+
+Time is cut into a first stretch that only trains and `n_folds` stretches that judge, each with the same number of decision
+times. Training rows end before the fold: those whose label reaches into it, or into the embargo before it, are purged
+(López de Prado, Advances in Financial Machine Learning, chapter 7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
+from typing import Literal, TypeAlias
+
+import numpy as np
+import polars as pl
+
+from trading_assets.core.errors import InputError
+from trading_assets.core.learning.calibration import calibrate, fit_knots
+from trading_assets.core.learning.meta_model import TrainingParams, train_on
+
+Scheme: TypeAlias = Literal["expanding", "sliding"]
+
+FOLDS = 5
+EMBARGO = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Row numbers that train and row numbers that judge, and the fold's span of decision times, both inclusive."""
+
+    train: np.ndarray
+    test: np.ndarray
+    start_ms: int
+    end_ms: int
+
+
+def splits(
+    decided_ms: np.ndarray,
+    label_end_ms: np.ndarray,
+    n_folds: int = FOLDS,
+    embargo: timedelta = EMBARGO,
+    scheme: Scheme = "expanding",
+) -> tuple[Fold, ...]:
+    """Cut rows (n,) into folds by time; rows may be in any order. Rows of one decision time stay together.
+
+    `sliding` keeps the training stretch as long as the first one. Raises InputError where there are fewer decision
+    times than stretches.
+    """
+    times = np.unique(decided_ms)
+    if n_folds < 1 or len(times) < n_folds + 1:
+        raise InputError(
+            "splitting",
+            "learning dataset",
+            f"{len(times)} decision times do not make {n_folds} folds",
+            "collect more decisions",
+        )
+    edges = np.linspace(0, len(times), n_folds + 2).astype(np.int64)
+    margin = embargo // timedelta(milliseconds=1)
+    span = int(times[edges[1]] - times[0])
+    folds = []
+    for first, following in pairwise(edges[1:]):
+        start, end = int(times[first]), int(times[following - 1])
+        may_train = (decided_ms < start) & (label_end_ms < start - margin)
+        if scheme == "sliding":
+            may_train &= decided_ms >= start - span
+        is_test = (decided_ms >= start) & (decided_ms <= end)
+        folds.append(Fold(np.flatnonzero(may_train), np.flatnonzero(is_test), start, end))
+    return tuple(folds)
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Predictions for the rows that were judged, each by a model that knew only rows before its fold. Arrays (m,)."""
+
+    rows: np.ndarray
+    """Row numbers in the data."""
+    fold: np.ndarray
+    raw: np.ndarray
+    probability: np.ndarray
+    """Calibrated on the folds before; the first fold has nothing to calibrate on and keeps its raw score."""
+    baseline: np.ndarray
+    """Share of wins of the same exit profile among the fold's training rows: what is known without a model."""
+
+    def judged(self) -> OutOfFold:
+        """Return the rows after the first fold: those whose probability was calibrated."""
+        keep = self.fold > 0
+        return OutOfFold(self.rows[keep], self.fold[keep], self.raw[keep], self.probability[keep], self.baseline[keep])
+
+
+def predict_out_of_fold(
+    matrix: np.ndarray,
+    frame: pl.DataFrame,
+    feature_names: tuple[str, ...],
+    folds: Sequence[Fold],
+    params: TrainingParams,
+    embargo: timedelta = EMBARGO,
+) -> OutOfFold:
+    """Train one model per fold on matrix (n, k) and score the fold's rows with it.
+
+    `frame` holds `is_win`, `exit_profile` and `label_end_at` of the same n rows.
+    """
+    is_win = frame["is_win"].to_numpy()
+    profile = frame["exit_profile"].to_numpy()
+    label_end_ms = frame["label_end_at"].dt.epoch("ms").to_numpy()
+    margin = embargo // timedelta(milliseconds=1)
+    raws: list[np.ndarray] = []
+    probabilities: list[np.ndarray] = []
+    for number, fold in enumerate(folds):
+        model = train_on(matrix[fold.train], is_win[fold.train], feature_names, params)
+        raw = model.raw_score(matrix[fold.test])
+        before = np.concatenate([part.test for part in folds[:number]]) if number else np.empty(0, dtype=np.int64)
+        is_known = label_end_ms[before] < fold.start_ms - margin
+        scores = np.concatenate(raws)[is_known] if number else np.empty(0)
+        probabilities.append(calibrate(raw, fit_knots(scores, is_win[before][is_known])))
+        raws.append(raw)
+    return OutOfFold(
+        rows=np.concatenate([fold.test for fold in folds]),
+        fold=np.repeat(np.arange(len(folds)), [len(fold.test) for fold in folds]),
+        raw=np.concatenate(raws),
+        probability=np.concatenate(probabilities),
+        baseline=np.concatenate([_win_share(is_win, profile, fold) for fold in folds]),
+    )
+
+
+def _win_share(is_win: np.ndarray, profile: np.ndarray, fold: Fold) -> np.ndarray:
+    """Return for each row of the fold the share of wins of its exit profile in training; of all for a new profile."""
+    trained, asked = profile[fold.train], profile[fold.test]
+    shares = np.full(len(fold.test), is_win[fold.train].mean())
+    for name in np.unique(asked.astype(str)):
+        of_profile = trained == name
+        if of_profile.any():
+            shares[asked == name] = is_win[fold.train][of_profile].mean()
+    return np.asarray(np.clip(shares, 0.001, 0.999))

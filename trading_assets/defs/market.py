@@ -1,0 +1,102 @@
+"""The market stage: bars from accepted quotes (and the terminal's history), regimes from features.
+
+What a bar or a regime is lives in `core.market.bars` and `core.features.regimes`.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import polars as pl
+
+from trading_assets.core.features.feature_set import FEATURE_SETS
+from trading_assets.core.features.regimes import CLASSIFIER_VERSION, classify_rows, label
+from trading_assets.core.market.bars import aggregate, bars_from_quotes
+from trading_assets.core.tables import TABLES
+from trading_assets.defs.partitions import chunks, dates_of, with_late
+from trading_assets.defs.resources import Storage
+from trading_assets.defs.table_asset import conform, materialised, table_asset
+from trading_assets.store.lake import Lake
+
+TIMEFRAMES = ("M1", "M5", "M15", "M30", "H1", "H4", "D1")
+OWNER = ("tenant", "account", "symbol")
+
+
+def points(lake: Lake) -> dict[tuple[str, str, str], float]:
+    """Return the point of each tenant's, account's and symbol's prices, as the terminal reported it last."""
+    specs = lake.read("raw_symbol_specs", columns=["tenant", "account", "symbol", "known_at", "spec"]).sort("known_at")
+    return {(row["tenant"], row["account"], row["symbol"]): row["spec"]["point"] for row in specs.iter_rows(named=True)}
+
+
+def bars_of_days(lake: Lake, days: Sequence[date]) -> pl.DataFrame:
+    """Return the bars of all timeframes whose open lies on the days: from quotes, else from the terminal's history."""
+    quotes = lake.read(
+        "raw_quotes", dates=with_late(days), columns=["tenant", "account", "symbol", "event_at", "bid", "ask"]
+    ).filter(pl.col("event_at").dt.date().is_in(list(days)))
+    history = lake.read("raw_bars", columns=["tenant", "account", *TABLES["bars"].names[3:]]).filter(
+        (pl.col("source") == "history") & pl.col("open_at").dt.date().is_in(list(days))
+    )
+    parts = [TABLES["bars"].empty()]
+    known_points = points(lake)
+    owners = {*quotes.select(OWNER).unique().iter_rows(), *history.select(OWNER).unique().iter_rows()}
+    for owner in sorted(owners):
+        mine = pl.all_horizontal(pl.col(name) == value for name, value in zip(OWNER, owner, strict=True))
+        parts += _bars_of_symbol(owner, quotes.filter(mine), history.filter(mine), known_points.get(owner))
+    return pl.concat(parts).sort(*OWNER, "timeframe", "open_at")
+
+
+def _bars_of_symbol(
+    owner: tuple[str, str, str], quotes: pl.DataFrame, history: pl.DataFrame, point: float | None
+) -> list[pl.DataFrame]:
+    """Build each timeframe from the one below, as the daemon does; history fills in where no quotes were seen."""
+    levels: list[pl.DataFrame] = []
+    shorter = TABLES["bars"].empty().drop("tenant", "account", "date")
+    if quotes.height and point is not None:
+        shorter = bars_from_quotes(quotes.drop("tenant", "account"), "M1", point)
+    for timeframe in TIMEFRAMES:
+        bars = shorter if timeframe == "M1" else aggregate(shorter, timeframe)
+        answered = history.filter(pl.col("timeframe") == timeframe).drop("tenant", "account")
+        answered = answered.unique("open_at", keep="first").join(bars, on="open_at", how="anti")
+        shorter = pl.concat([bars, answered.select(bars.columns)]).sort("open_at")
+        dated = shorter.with_columns(date=pl.col("open_at").dt.date())
+        levels.append(conform("bars", dated, tenant=owner[0], account=owner[1]))
+    return levels
+
+
+@table_asset("bars", ["raw_quotes", "raw_bars", "raw_symbol_specs"])
+def bars(context: dg.AssetExecutionContext, storage: Storage) -> dg.MaterializeResult[Any]:
+    rows = 0
+    for days in chunks(dates_of(context)):
+        frame = bars_of_days(storage.lake, days)
+        storage.lake.overwrite_dates("bars", frame, days)
+        rows += frame.height
+    return materialised(None, rows)
+
+
+@table_asset("regimes", ["features"])
+def regimes(context: dg.AssetExecutionContext, storage: Storage) -> dg.MaterializeResult[Any]:
+    rows = 0
+    versions = {feature_set.version: feature_set for feature_set in FEATURE_SETS.values()}
+    for days in chunks(dates_of(context)):
+        features = storage.lake.read("features", dates=days)
+        parts = [TABLES["regimes"].empty()]
+        for (version,), part in features.group_by("feature_set_version", maintain_order=True):
+            if (feature_set := versions.get(str(version))) is None:
+                continue
+            codes, confidence = classify_rows(feature_set, np.vstack(part["values"].to_list()))
+            labels = [label(int(code)) for code in codes]
+            parts.append(
+                conform(
+                    "regimes",
+                    part.with_columns(
+                        regime=pl.Series(labels, dtype=pl.String), regime_confidence=pl.Series(confidence)
+                    ),
+                    classifier_version=CLASSIFIER_VERSION,
+                )
+            )
+        frame = pl.concat(parts)
+        storage.lake.overwrite_dates("regimes", frame, days)
+        rows += frame.height
+    return materialised(None, rows)

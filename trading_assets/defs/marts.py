@@ -1,0 +1,82 @@
+"""The marts stage: dbt's models as assets of the same graph, built into a new DuckDB file that is swapped in when complete.
+
+What the models say is in dbt_project. The manifest holds absolute paths, so `make setup` generates it; nothing is
+prepared at import, for several workers import at once.
+"""
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, dbt_assets
+
+from trading_assets.core.errors import InputError, StateError
+from trading_assets.defs.resources import Storage
+from trading_assets.defs.settings import AssetSettings
+
+PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
+MANIFEST = PROJECT / "target" / "manifest.json"
+SWAP_TRIES = 50
+
+
+class LakeTranslator(DagsterDbtTranslator):
+    """Sources are the lake's assets, by the table's name; models belong to the group marts."""
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        """Return the table's or the model's plain name."""
+        return dg.AssetKey(dbt_resource_props["name"])
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:  # noqa: ARG002
+        """Return the stage."""
+        return "marts"
+
+
+def _manifest() -> Path:
+    if not MANIFEST.is_file():
+        raise InputError(
+            "loading", MANIFEST, "dbt's manifest has not been generated", "run `trading prepare` (part of `make setup`)"
+        )
+    return MANIFEST
+
+
+def dbt_resource(settings: AssetSettings) -> DbtCliResource:
+    """Return dbt, the executable beside this Python, and the places its profile reads."""
+    os.environ.setdefault("TRADING_LAKE", str(settings.home.lake))
+    os.environ.setdefault("TRADING_MARTS", str(settings.home.marts))
+    executable = Path(sys.executable).with_name("dbt.exe" if os.name == "nt" else "dbt")
+    return DbtCliResource(project_dir=str(PROJECT), profiles_dir=str(PROJECT), dbt_executable=str(executable))
+
+
+@dbt_assets(
+    manifest=_manifest(),
+    dagster_dbt_translator=LakeTranslator(DagsterDbtTranslatorSettings(enable_source_tests_as_checks=True)),
+)
+def marts(context: dg.AssetExecutionContext, dbt: DbtCliResource, storage: Storage) -> Iterator[Any]:
+    home = storage.home
+    storage.lake.ensure_tables()
+    draft = home.marts.with_suffix(".draft.duckdb")
+    draft.unlink(missing_ok=True)
+    os.environ |= {"TRADING_LAKE": str(home.lake), "TRADING_MARTS": str(draft)}
+    home.dbt.mkdir(parents=True, exist_ok=True)
+    yield from dbt.cli(["build"], context=context, target_path=home.dbt).stream()
+    docs = dbt.cli(["docs", "generate"], target_path=home.dbt).wait()
+    if not docs.is_successful():
+        context.log.warning("dbt docs could not be generated; the marts are not touched by that.")
+    _swap(draft, home.marts)
+
+
+def _swap(draft: Path, marts_file: Path) -> None:
+    """Put the new file in place; a reader that holds the old one on Windows is waited for."""
+    for _ in range(SWAP_TRIES):
+        try:
+            shutil.move(draft, marts_file)
+        except PermissionError:
+            time.sleep(0.1)
+        else:
+            return
+    raise StateError("replacing", marts_file, "another program keeps it open", "close it and run the job marts again")

@@ -1,0 +1,66 @@
+"""Running a job of the graph from a program, with its progress: what `trading` and the tests use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from datetime import UTC, date, datetime
+from uuid import uuid4
+
+import dagster as dg
+
+from trading_assets.core.errors import StateError
+from trading_assets.defs.ops import HERE_TAG, record_transforms
+from trading_assets.defs.sensors import range_tags
+from trading_assets.defs.settings import AssetSettings
+
+# Dagster keeps every event in its own log; the screen belongs to the progress.
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+OnStep = Callable[[int, int, str], None]
+
+
+def run_job(job: str, days: tuple[date, date] | None = None, on_step: OnStep | None = None) -> str:
+    """Run one job in this process, over a range of days when it has partitions; return its run id.
+
+    `on_step(done, all, step)` is called after each step. Raises StateError naming the step that failed and why.
+    """
+    from trading_assets.definitions import defs
+
+    definition = defs.resolve_job_def(job)
+    home = AssetSettings.from_environment().home
+    home.logs.mkdir(parents=True, exist_ok=True)
+    # dbt prints every test it runs; that belongs into a log.
+    log = home.logs / f"{job}.log"
+    steps = len(definition.graph.node_dict)
+    with dg.DagsterInstance.get() as instance:
+        done = 0
+
+        def listen(event: dg.EventLogEntry) -> None:
+            nonlocal done
+            if event.dagster_event is not None and event.dagster_event.is_step_success:
+                done += 1
+                if on_step is not None:
+                    on_step(done, steps, str(event.dagster_event.step_key))
+
+        run_id = str(uuid4())
+        instance.add_event_listener(run_id, listen)
+        with log.open("a", encoding="utf-8") as screen, redirect_stdout(screen):
+            result = definition.execute_in_process(
+                instance=instance,
+                run_id=run_id,
+                run_config=QUIET,
+                tags={HERE_TAG: "yes"} | (range_tags(*days) if days else {}),
+                raise_on_error=False,
+            )
+        if not result.success:
+            failed = [event for event in result.all_events if event.is_step_failure]
+            step = failed[0].step_key if failed else "?"
+            error = failed[0].step_failure_data.error if failed else None
+            cause = error.cause if error is not None and error.cause is not None else error
+            problem = cause.message.strip().splitlines()[-1] if cause is not None else "it says no reason"
+            raise StateError(
+                "running", f"job {job}, step {step}", problem.rstrip("."), f"open run {result.run_id} in Dagster"
+            )
+        record_transforms(home, instance, run_id, datetime.now(UTC))
+        return run_id

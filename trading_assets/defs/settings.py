@@ -1,0 +1,58 @@
+"""The one place of this half that reads the environment.
+
+TRADING_HOME            folder everything lives under; default var/ in the current folder
+TRADING_FIRST_DATE      first daily partition; default: the earliest day of the journal, or DEFAULT_FIRST_DATE
+TRADING_MLFLOW_URL      tracking backend of MLflow, set by `trading`
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from trading_assets.core.errors import InputError
+from trading_assets.store.home import Home
+
+DEFAULT_FIRST_DATE = date(2026, 1, 1)
+
+
+@dataclass(frozen=True)
+class AssetSettings:
+    """What the asset graph needs to know before it is built."""
+
+    home: Home
+    first_date: date
+    mlflow_url: str
+    retrain_rows: int
+
+    @classmethod
+    def from_environment(cls) -> AssetSettings:
+        """Read the settings. Raises InputError for a date that is none."""
+        home = Home(Path(os.environ.get("TRADING_HOME", "var")).resolve())
+        return cls(
+            home=home,
+            first_date=_first_date(os.environ.get("TRADING_FIRST_DATE"), home),
+            mlflow_url=os.environ.get("TRADING_MLFLOW_URL", ""),
+            retrain_rows=_count("TRADING_RETRAIN_ROWS", 5000),
+        )
+
+
+def _count(name: str, default: int) -> int:
+    text = os.environ.get(name, str(default))
+    if not text.isdigit():
+        raise InputError("reading", name, f"{text!r} is not a number of rows", f"write it as {default}")
+    return int(text)
+
+
+def _first_date(text: str | None, home: Home) -> date:
+    if text:
+        try:
+            return date.fromisoformat(text)
+        except ValueError as error:
+            raise InputError(
+                "reading", "TRADING_FIRST_DATE", f"{text!r} is not a date", "write it as 2026-01-31"
+            ) from error
+    days = sorted(path.name.removeprefix("date=") for path in home.raw.glob("tenant=*/account=*/stream=*/date=*"))
+    return date.fromisoformat(days[0]) if days else DEFAULT_FIRST_DATE

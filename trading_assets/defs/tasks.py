@@ -1,0 +1,118 @@
+"""The task manifest: for every job its cadence, inputs, outputs, retries and what happens when it fails.
+
+Schedules and a page of the docs (docs/tasks.md) are built from it; nothing else defines a job. The computation is in
+the assets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from trading_assets.defs.partitions import LATE_DAYS
+from trading_assets.store.ingestion import stretches
+from trading_assets.store.lake import Lake
+
+ALERT = "the failure sensor writes an ops_error record to the journal of `ops`; `trading status` shows it"
+LABEL_LAG_DAYS = 4
+RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One job. `cadence` is a cron line in UTC, empty for a job that a sensor starts."""
+
+    job: str
+    cadence: str
+    groups: tuple[str, ...]
+    inputs: str
+    outputs: str
+    retries: int
+    on_failure: str
+    description: str
+
+
+TASKS = (
+    Task(
+        "ingest", "*/5 * * * *", ("raw", "market", "features", "signals", "trades"),
+        "sealed groups of the journals, for the days that have grown", "raw tables, bars, features, signals, trades",
+        2, f"tried again twice, then on the next tick, for days stay pending until they are ingested; {ALERT}",
+        "Follow the journals: raw records into the lake and everything that is a function of them alone.",
+    ),
+    Task(
+        "ledger", "0 * * * *", ("ledger",), "raw_deals, marks, trades", "pnl_events, equity_curve, equity_daily",
+        2, f"tried again twice; the tables keep their last state; {ALERT}",
+        "What the trades did to the account.",
+    ),
+    Task(
+        "dataset", "10 * * * *", ("labels", "dataset"), "candidates, bars, outcomes", "labels, learning_dataset",
+        2, f"tried again twice; rows enter at the next hour; {ALERT}",
+        "Labels whose future has passed, and the rows they add to the learning dataset.",
+    ),
+    Task(
+        "integrity", "*/10 * * * *", ("integrity",), "every table, the journal chain", "findings, asset checks",
+        1, f"a finding is a record, not a failure; when the check itself fails: {ALERT}",
+        "What must always be true, checked.",
+    ),
+    Task(
+        "retrain", "0 2 * * *", ("learning",), "learning_dataset", "meta_models, promotions, a release",
+        1, f"the release in use stays; {ALERT}",
+        "Train, judge, and promote or refuse. Also started by the sensor on learning_dataset.",
+    ),
+    Task(
+        "marts", "20 * * * *", ("marts",), "the lake's tables", "marts.duckdb",
+        1, f"the marts keep their last state, the new file is swapped in only when it is complete; {ALERT}",
+        "Joins and marts of dbt.",
+    ),
+)  # fmt: skip
+
+
+def page() -> str:
+    """Return the manifest as a page of the docs."""
+    lines = [
+        "# Tasks",
+        "",
+        "Generated from `trading_assets/defs/tasks.py` by `make schemas`. Times are UTC.",
+        "",
+        "| job | cadence | reads | writes | retries | when it fails |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| `{one.job}` | `{one.cadence}` | {one.inputs} | {one.outputs} | {one.retries} | {one.on_failure} |"
+            for one in TASKS
+        ),
+        "",
+        *(f"- **{one.job}**: {one.description}" for one in TASKS),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def days_to_materialise(lake: Lake, pending: Collection[date], first: date) -> list[tuple[date, date]]:
+    """Return the stretches of days to write for days that have grown, none before the first partition.
+
+    Each touches the days before it that its late records may belong to, and the day of every trade that was still open.
+    """
+    if not pending:
+        return []
+    touched = {day - timedelta(days=late) for day in pending for late in range(LATE_DAYS + 1)}
+    still_open = lake.scan("trades").filter(pl.col("is_open")).select(pl.col("date").unique()).collect()["date"]
+    return stretches({day for day in touched | set(still_open) if day >= first})
+
+
+def jobs() -> list[Any]:
+    """Return the jobs. Chains run in one process: a step takes milliseconds, a process a second."""
+    return [
+        dg.define_asset_job(
+            one.job,
+            selection=dg.AssetSelection.groups(*one.groups),
+            executor_def=dg.in_process_executor,
+            description=f"{one.description}\n\nReads {one.inputs}. Writes {one.outputs}. When it fails: {one.on_failure}.",
+            tags={"dagster/max_retries": str(one.retries)},
+        )
+        for one in TASKS
+    ]

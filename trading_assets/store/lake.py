@@ -1,0 +1,315 @@
+"""The lake: every table of `core.tables` as a Delta table, partitioned by date, checked on write, counted back.
+
+What the tables and columns mean is `core.tables`; which asset writes which is `defs`; journal lines become frames
+in `store.raw_frames`. A write is one Delta commit: readers see all of it or nothing (invariant 2), and a date that
+is written again replaces itself, so doing it twice is doing it once (invariant 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from trading_assets.core.columns.column import Table
+from trading_assets.core.errors import InputError, StateError, UnavailableError
+from trading_assets.core.tables import TABLES
+from trading_assets.store.table_checks import checked
+
+_CREATE_HINT = "create the tables with Lake.ensure_tables"
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a write left behind: the table's Delta version after it, and the rows counted back from disk."""
+
+    table: str
+    version: int
+    rows: int
+
+
+class Lake:
+    """The Delta tables under one root: a folder, or the URI of an object store."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = str(root)
+
+    def path(self, table: str) -> str:
+        """Where the table rests. Raises InputError for a table that is not declared."""
+        return f"{self.root.rstrip('/')}/{_declared(table).name}"
+
+    def ensure_tables(self) -> None:
+        """Create every table that is not there yet, empty. Raises StateError when one has other columns."""
+        for table in TABLES.values():
+            self.create(table)
+
+    def create(self, table: Table) -> None:
+        """Create one table if it is not there yet. Raises StateError when it has other columns than declared."""
+        with _told("create", table.name):
+            path = self.path(table.name)
+            if DeltaTable.is_deltatable(path):
+                _check_columns(table, DeltaTable(path))
+                return
+            DeltaTable.create(
+                path,
+                schema=table.empty().to_arrow().schema,
+                mode="ignore",
+                partition_by=[table.partition],
+                name=table.name,
+                description=f"{table.description} {table.grain}",
+                configuration=_KEEP_VERSIONS if _keeps_versions(table) else None,
+            )
+
+    def overwrite_dates(self, table: str, frame: pl.DataFrame, dates: Collection[date]) -> Written:
+        """Replace exactly these dates by the frame, in one commit; an empty frame clears them.
+
+        Raises InputError when the frame is not of the table's shape or holds another date, StateError when the rows
+        counted back are not those written, UnavailableError when another writer replaced the same dates meanwhile.
+        """
+        declared = _declared(table)
+        if not dates:
+            raise InputError("write", f"table {table}", "no dates were given", "name the dates the frame replaces")
+        foreign = sorted(set(frame["date"].unique().to_list()) - set(dates)) if "date" in frame.columns else []
+        if foreign:
+            raise InputError(
+                "write",
+                f"table {table}",
+                f"the frame holds {foreign[0]}, which is not to be replaced",
+                "give every date of the frame",
+            )
+        frame = checked(declared, frame)
+        predicate = _date_predicate(dates)
+        with _told("write", table):
+            delta = self._open(table)
+            if frame.is_empty():
+                if set(dates) & set(_dates(delta)):
+                    delta.delete(predicate)
+            else:
+                write_deltalake(delta, frame.to_arrow(), mode="overwrite", predicate=predicate)
+        return self._counted(table, frame.height, dates)
+
+    def append(self, table: str, frame: pl.DataFrame) -> Written:
+        """Add the frame's rows as a new version. Raises InputError when a row's key is in the table already."""
+        declared = _declared(table)
+        frame = checked(declared, frame)
+        if frame.is_empty():
+            return Written(table, self.version(table), 0)
+        dates = frame["date"].unique().to_list()
+        before = self._open(table)
+        self._refuse_known_keys(declared, frame, dates)
+        present = self._count(before, dates)
+        with _told("append to", table):
+            write_deltalake(self.path(table), frame.to_arrow(), mode="append")
+        after = self._open(table)
+        added = self._count(after, dates) - present
+        if added < frame.height or (added != frame.height and after.version() == before.version() + 1):
+            raise StateError(
+                "append to",
+                f"table {table}",
+                f"{frame.height} rows were written and {added} read back",
+                "check the disk and write again",
+            )
+        return Written(table, after.version(), frame.height)
+
+    def replace(self, table: str, frame: pl.DataFrame) -> Written:
+        """Replace the whole table, in one commit. Registries are written so; tables of days by `overwrite_dates`."""
+        frame = checked(_declared(table), frame)
+        with _told("write", table):
+            write_deltalake(self._open(table), frame.to_arrow(), mode="overwrite")
+        return self._counted(table, frame.height, None)
+
+    def read(
+        self,
+        table: str,
+        *,
+        dates: Collection[date] | None = None,
+        since: date | None = None,
+        until: date | None = None,
+        columns: Sequence[str] | None = None,
+        version: int | None = None,
+    ) -> pl.DataFrame:
+        """Return rows in the order of date and key (raw tables: of the journal), only files of those dates are read.
+
+        `since` and `until` are inclusive; `version` reads the table as it was.
+        """
+        declared = _declared(table)
+        wanted = list(columns) if columns is not None else list(declared.names)
+        order = list(dict.fromkeys(("date", *(declared.key or _JOURNAL_ORDER))))
+        order = [name for name in order if name in declared.names]
+        if unknown := [name for name in wanted if name not in declared.names]:
+            raise InputError(
+                "read", f"table {table}", f"it has no column {unknown[0]}", f"use {', '.join(declared.names)}"
+            )
+        rows = (
+            self.scan(table, dates=dates, since=since, until=until, version=version)
+            .select(*wanted, *(pl.col(name).alias(f"__{name}") for name in order if name not in wanted))
+            .sort([name if name in wanted else f"__{name}" for name in order], maintain_order=True)
+            .select(wanted)
+        )
+        with _told("read", table):
+            return rows.collect()
+
+    def scan(
+        self,
+        table: str,
+        *,
+        dates: Collection[date] | None = None,
+        since: date | None = None,
+        until: date | None = None,
+        version: int | None = None,
+    ) -> pl.LazyFrame:
+        """Return the same as a lazy frame, in no particular order."""
+        with _told("read", table):
+            frame = pl.scan_delta(self._open(table, version))
+        if dates is not None:
+            frame = frame.filter(pl.col("date").is_in(list(dates)))
+        if since is not None:
+            frame = frame.filter(pl.col("date") >= since)
+        if until is not None:
+            frame = frame.filter(pl.col("date") <= until)
+        return frame
+
+    def dataset(self, table: str) -> Any:
+        """Return the table as a pyarrow dataset: what DuckDB and dbt read."""
+        with _told("read", table):
+            return self._open(table).to_pyarrow_dataset()
+
+    def dates(self, table: str) -> list[date]:
+        """Return the dates that have rows, in order; only the table's log is read."""
+        with _told("read", table):
+            return _dates(self._open(table))
+
+    def version(self, table: str) -> int:
+        """Return the table's current Delta version."""
+        with _told("read", table):
+            return self._open(table).version()
+
+    def history(self, table: str) -> list[dict[str, Any]]:
+        """Return the table's commits, newest first: version, timestamp, operation, metrics."""
+        with _told("read", table):
+            return self._open(table).history()
+
+    def vacuum(self, table: str, keep: timedelta) -> int:
+        """Delete files that no version within `keep` needs; return how many. Older versions can then not be read.
+
+        Raises InputError for tables of the stage learning: promotions name their versions for ever.
+        """
+        if _keeps_versions(_declared(table)):
+            raise InputError("vacuum", f"table {table}", "promotions name its versions", "leave it as it is")
+        with _told("vacuum", table):
+            hours = int(keep.total_seconds() // 3600)
+            return len(self._open(table).vacuum(hours, dry_run=False, enforce_retention_duration=False))
+
+    def _open(self, table: str, version: int | None = None) -> DeltaTable:
+        try:
+            return DeltaTable(self.path(table), version=version)
+        except TableNotFoundError as error:
+            raise StateError(
+                "open", f"table {table}", f"there is no Delta table at {self.path(table)}", _CREATE_HINT
+            ) from error
+        except DeltaError as error:
+            raise StateError(
+                "open",
+                f"table {table}",
+                f"version {version} cannot be read ({_first_line(error)})",
+                "name a version of Lake.history",
+            ) from error
+
+    def _refuse_known_keys(self, table: Table, frame: pl.DataFrame, dates: Collection[date]) -> None:
+        if not table.key:
+            return
+        known = self.scan(table.name, dates=dates).select(table.key)
+        again = known.join(frame.lazy().select(table.key), on=table.key, how="semi", nulls_equal=True).collect()
+        if not again.is_empty():
+            raise InputError(
+                "append to",
+                f"table {table.name}",
+                f"{again.height} rows are there already, such as {again.row(0)}",
+                "append only new rows",
+            )
+
+    def _count(self, delta: DeltaTable, dates: Collection[date] | None) -> int:
+        frame = pl.scan_delta(delta)
+        if dates is not None:
+            frame = frame.filter(pl.col("date").is_in(list(dates)))
+        return int(frame.select(pl.len()).collect().item())
+
+    def _counted(self, table: str, expected: int, dates: Collection[date] | None) -> Written:
+        with _told("read back", table):
+            delta = self._open(table)
+            found = self._count(delta, dates)
+        if found != expected:
+            raise StateError(
+                "write",
+                f"table {table}",
+                f"{expected} rows were written and {found} read back",
+                "check the disk and write again",
+            )
+        return Written(table, delta.version(), found)
+
+
+# Delta forgets versions after 30 days otherwise.
+_KEEP_VERSIONS = {
+    "delta.logRetentionDuration": "interval 36500 days",
+    "delta.deletedFileRetentionDuration": "interval 36500 days",
+}
+_JOURNAL_ORDER = ("tenant", "account", "journal_index")
+
+
+def _declared(table: str) -> Table:
+    try:
+        return TABLES[table]
+    except KeyError:
+        raise InputError("find", f"table {table}", "it is not declared", "use one of core.tables.TABLES") from None
+
+
+def _dates(delta: DeltaTable) -> list[date]:
+    return sorted({date.fromisoformat(str(partition["date"])) for partition in delta.partitions()})
+
+
+def _keeps_versions(table: Table) -> bool:
+    return table.stage == "learning"
+
+
+def _date_predicate(dates: Collection[date]) -> str:
+    days = ", ".join(f"'{day.isoformat()}'" for day in sorted(set(dates)))
+    return f"date IN ({days})"
+
+
+def _check_columns(table: Table, delta: DeltaTable) -> None:
+    found = pl.scan_delta(delta).collect_schema()
+    if dict(found) == table.schema:
+        return
+    changed = [name for name in {**table.schema, **found} if found.get(name) != table.schema.get(name)]
+    raise StateError(
+        "open",
+        f"table {table.name}",
+        f"it rests with other columns than declared ({', '.join(changed[:5])})",
+        f"move {delta.table_uri} aside and materialise it again from the journal",
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+@contextmanager
+def _told(operation: str, table: str) -> Iterator[None]:
+    """Turn Delta's errors into one sentence."""
+    try:
+        yield
+    except CommitFailedError as error:
+        raise UnavailableError(
+            operation, f"table {table}", f"another writer was faster ({_first_line(error)})", "run it again"
+        ) from error
+    except (DeltaError, OSError, pl.exceptions.PolarsError) as error:
+        raise StateError(
+            operation, f"table {table}", _first_line(error), "check the lake's folder and its disk"
+        ) from error

