@@ -19,6 +19,7 @@ class Inbox:
         self._folder = folder
         self._desks = desks
         self._drain = drain
+        self._trouble = ""
 
     async def answer_unfinished(self) -> None:
         """Answer what an earlier run took and did not finish; it is not carried out again."""
@@ -26,8 +27,16 @@ class Inbox:
             await self._record(command, False, "the daemon stopped before it was done; give it again")
 
     async def look(self) -> None:
-        """Carry out what waits."""
-        for command in take_commands(self._folder, self._refused):
+        """Carry out what waits. An inbox that cannot be read is told, once, and looked at again."""
+        try:
+            waiting = take_commands(self._folder, self._refused)
+        except OSError as error:
+            if str(error) != self._trouble:
+                self._refused(str(self._folder), f"not readable ({error}); mend its permissions")
+            self._trouble = str(error)
+            return
+        self._trouble = ""
+        for command in waiting:
             is_done, answer = await self._carry_out(command)
             await self._record(command, is_done, answer)
             if command.command == "drain":

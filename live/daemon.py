@@ -22,6 +22,7 @@ from live.status import status
 from trading_assets.core.messages import DaemonBeat
 from trading_assets.core.records import DaemonHeartbeat, Finding, Quarantine
 from trading_assets.store.journal import Journal
+from trading_assets.store.journal_disk import Sync, sync_file
 
 _TICK_S = 0.25
 _UNKNOWN_ACCOUNT = "unknown"
@@ -30,8 +31,10 @@ _UNKNOWN_ACCOUNT = "unknown"
 class Daemon:
     """One process: one journal, one port, a desk for each account."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, sync: Sync = sync_file) -> None:
+        """`sync` makes the journal's bytes durable."""
         self._settings = settings
+        self._sync = sync
         self._home = home_of(settings)
         self._clock = SystemClock()
         self._started_at: datetime = self._clock.now()
@@ -47,7 +50,7 @@ class Daemon:
     async def run(self, announce: Callable[[int], None]) -> None:
         """Run until `drain`; `announce` is told the port once terminals may connect. Raises TradingError."""
         settings, home = self._settings, self._home
-        async with Journal.open(home.raw, market_delay_s=settings.quote_commit_delay_s) as journal:
+        async with Journal.open(home.raw, market_delay_s=settings.quote_commit_delay_s, sync=self._sync) as journal:
             self._desks = {one.name: Desk(settings, one, journal, home.releases) for one in settings.accounts}
             for desk in self._desks.values():
                 desk.restore(home.raw)

@@ -6,7 +6,6 @@ sockets are the bridge's; in lockstep the desk also says when everything up to a
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -219,7 +218,7 @@ class Desk:
             case Goodbye():
                 await self.recorder.settled()
                 self.trader.take_timings()
-                await self.recorder.flush()
+                self.recorder.start_commit()
             case Hello() | Ticks() | TerminalHeartbeat():
                 raise AssertionError(f"{type(message).__name__} is handled before")
             case _:
@@ -230,9 +229,11 @@ class Desk:
     async def _ticks(self, message: Ticks, arrived_ns: int) -> None:
         for symbol, closing in self.feed.take(message):
             # The market's commit starts now and goes on while the features are computed.
-            self.recorder.start_flush()
-            await asyncio.sleep(0)
+            self.recorder.start_commit()
             await self.trader.decide(symbol, closing.bar, message.chain_id or self.recorder.chain(symbol), arrived_ns)
+            if self._is_lockstep:
+                # The rest of the batch moves the stream's time, by which orders are too late: they go first.
+                await self.recorder.settled()
 
     async def _heartbeat(self, message: TerminalHeartbeat, arrived_ns: int) -> None:
         at = self._rule.to_utc(message.server_time_msc)
@@ -247,8 +248,7 @@ class Desk:
         self.trader.take_timings()
         closed = self.feed.advance(at, chain)
         # The market's commit starts now and goes on while the features are computed.
-        recorder.start_flush()
-        await asyncio.sleep(0)
+        recorder.start_commit()
         for symbol, closing in closed:
             await self.trader.decide(symbol, closing.bar, chain, arrived_ns)
         if len(closed) < len(self.feed.windows):

@@ -6,7 +6,8 @@ How a record becomes durable is `store.journal`; which record is written when is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+import logging
+from collections.abc import Awaitable, Coroutine, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -16,6 +17,8 @@ from trading_assets.core.errors import StateError
 from trading_assets.core.ids import chain_id as make_chain_id
 from trading_assets.core.records import BreakerEvent, Finding, OpsError, Record
 from trading_assets.store.journal import Journal
+
+_log = logging.getLogger("live")
 
 Kind = TypeVar("Kind", bound=Record)
 
@@ -32,6 +35,7 @@ class Recorder:
         """Why the journal cannot be written; empty while it can."""
         self._running: set[asyncio.Task[None]] = set()
         self._defect: BaseException | None = None
+        self._is_settled = True
 
     def make(self, record_type: type[Kind], event_at: datetime, chain_id: str, /, **fields: Any) -> Kind:
         """Return a record of this account, known now."""
@@ -49,35 +53,41 @@ class Recorder:
         try:
             self.journal.buffer(records)
         except StateError as error:
-            self.fault = str(error)
+            self._fail(error)
 
-    async def append(self, records: Sequence[Record]) -> bool:
-        """Make records durable together; returns whether they are. A fault is kept in `fault` until a commit succeeds."""
+    def commit(self, records: Sequence[Record]) -> None:
+        """Hand over records and start their commit, without waiting here. Readers see them together."""
+        if records:
+            self.buffer(records)
+        self.start_commit()
+
+    def start_commit(self) -> None:
+        """Start making everything handed over durable, without waiting here."""
+        self._is_settled = False
+        self.journal.start_commit()
+
+    def hand_over(self, records: Sequence[Record]) -> Awaitable[None]:
+        """Hand over records somebody waits for, see `durable`: they take their place in the journal now."""
         try:
-            await self.journal.append(records)
+            return self.journal.hand_over(records)
         except StateError as error:
-            self.fault = str(error)
+            refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            refused.set_exception(error)
+            return refused
+
+    async def durable(self, commit: Awaitable[None]) -> bool:
+        """Wait for a commit; returns whether it succeeded. A fault is kept in `fault` until one does."""
+        try:
+            await commit
+        except StateError as error:
+            self._fail(error)
             return False
         self.fault = ""
         return True
 
-    async def flush(self) -> bool:
-        """Make everything buffered durable; returns whether it is."""
-        try:
-            await self.journal.flush()
-        except StateError as error:
-            self.fault = str(error)
-            return False
-        return True
-
-    def start_flush(self) -> None:
-        """Start making everything buffered durable, without waiting here."""
-        self.start(self._flushed())
-
-    def commit(self, records: Sequence[Record]) -> None:
-        """Start making records durable together, without waiting here."""
-        if records:
-            self.start(self._committed(records))
+    async def append(self, records: Sequence[Record]) -> bool:
+        """Make records durable together; returns whether they are."""
+        return await self.durable(self.journal.append(records))
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Own a piece of work that ends with a commit. What it raises is raised by `settled`."""
@@ -85,18 +95,16 @@ class Recorder:
         self._running.add(task)
         task.add_done_callback(self._ended)
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether no commit is under way."""
-        return not self._running
-
-    async def settled(self) -> None:
-        """Wait until nothing is under way. Raises what a piece of work raised."""
+    async def settled(self) -> bool:
+        """Wait until nothing is under way; returns whether everything is durable. Raises what a piece of work raised."""
         while self._running:
             await asyncio.wait(self._running)
         if self._defect is not None:
             defect, self._defect = self._defect, None
             raise defect
+        if not self._is_settled:
+            self._is_settled = await self.durable(self.journal.flush())
+        return self._is_settled
 
     # --- records that several callers write -----------------------------------------------------------------------
 
@@ -142,11 +150,11 @@ class Recorder:
         """Return the chain of something that no message of the terminal started."""
         return make_chain_id(self.clock.now(), self.tenant, self.account, symbol)
 
-    async def _committed(self, records: Sequence[Record]) -> None:
-        await self.append(records)
-
-    async def _flushed(self) -> None:
-        await self.flush()
+    def _fail(self, error: StateError) -> None:
+        """Keep a fault, and say it aloud when it is new: the journal itself may not be able to hold it."""
+        if str(error) != self.fault:
+            _log.error("account %s: %s", self.account, error)
+        self.fault = str(error)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)

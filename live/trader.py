@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -42,6 +43,7 @@ from trading_assets.core.trades.outcomes import candidate_of
 
 # A close whose price moved away is sent again this often before the next bar decides anew.
 _CLOSE_SENDS = 3
+_JOURNAL = "journal"
 
 
 @dataclass
@@ -104,6 +106,7 @@ class Trader:
         ):
             return  # Decided before (invariant 3), or built from a past nobody saw.
         self.decided_until[symbol] = bar.close_at
+        self._watch_journal()
         started_ns = time.perf_counter_ns()
         release = self._release.current
         window = self._feed.windows[symbol]
@@ -119,7 +122,21 @@ class Trader:
         self.decisions += 1
         intents, records = self._plan(decision)
         clocked = _Clocked(arrived_ns, featured_ns - started_ns, decided_ns - resumed_ns, decided_ns)
-        self._recorder.start(self._act(decision, intents, records, clocked))
+        # From here on the decision has its place in the journal: what is recorded later stands behind it.
+        self._recorder.start(self._act(decision, intents, self._recorder.hand_over(records), clocked))
+
+    def _watch_journal(self) -> None:
+        """While nothing can be made durable there are no entries; once it can, the breaker lets go by itself."""
+        risk, recorder = self._books.risk, self._recorder
+        is_tripped = risk.is_tripped(_JOURNAL)
+        if bool(recorder.fault) == is_tripped:
+            return
+        changes = (
+            risk.reset(_JOURNAL, "the journal can be written again")
+            if is_tripped
+            else risk.trip(_JOURNAL, recorder.fault, recorder.clock.now())
+        )
+        recorder.buffer(recorder.breaker_events(changes))
 
     def take_timings(self) -> None:
         """Hand the stage times of earlier decisions to the journal; they can wait for the next commit."""
@@ -205,9 +222,9 @@ class Trader:
         records += [entry.order for entry in self._after_close.values() if entry.order.signal_id == decision.signal_id]
         return intents, records
 
-    async def _act(self, decision: Decision, intents: list[Intent], records: list[Record], clocked: _Clocked) -> None:
-        """Make the decision durable, then send its orders (invariant 1)."""
-        is_durable = await self._recorder.append(records)
+    async def _act(self, decision: Decision, intents: list[Intent], commit: Awaitable[None], clocked: _Clocked) -> None:
+        """Wait until the decision is durable, then send its orders (invariant 1)."""
+        is_durable = await self._recorder.durable(commit)
         committed_ns = time.perf_counter_ns()
         if not is_durable:
             self._drop(intents, "the decision could not be made durable")

@@ -68,18 +68,18 @@ class Vigil:
 
     async def pay(self) -> None:
         """Say `processed` once everything up to the heartbeat is decided, durable and answered."""
-        await self._recorder.settled()
+        is_durable = await self._recorder.settled()
         owed, link = self._owed, self._trader.link
-        if owed is None or link is None:
+        if owed is None or link is None or not is_durable:
             return
-        waits = self._reconciliation.is_asking or any(
-            intent.order.state != "UNKNOWN" for intent in self._orders.pending()
-        )
-        if waits and time.monotonic() - owed.since_s <= _LOCKSTEP_PATIENCE_S:
-            return
-        if waits:
-            self._lose_answers("no answer came in time")
-            await self._recorder.settled()
+        if self._reconciliation.is_asking or any(one.order.state != "UNKNOWN" for one in self._orders.pending()):
+            if time.monotonic() - owed.since_s <= _LOCKSTEP_PATIENCE_S:
+                return
+            if self._lose_answers("no answer came in time"):
+                # One search before replay goes on: what is found now need not be waited for at the next bar.
+                self._owed = _Owed(owed.seq, time.monotonic())
+                await self._reconciliation.ask()
+                return
         self._owed = None
         await link.send(Processed, upto_seq=owed.seq)
 
@@ -109,7 +109,9 @@ class Vigil:
         is_new, self._day = self._day is not None and day > self._day, day
         return is_new
 
-    def _lose_answers(self, why: str) -> None:
+    def _lose_answers(self, why: str) -> bool:
+        """Orders without an answer become UNKNOWN (invariant 4); returns whether there were any."""
         records = [self._orders.advance(intent, lifecycle.Lost(), why) for intent in self._orders.in_state("SENT")]
         changed: list[Record] = [record for record in records if record is not None]
         self._recorder.commit(changed)
+        return bool(changed)

@@ -33,6 +33,7 @@ defs = dg.Definitions(
         *raw.RAW_ASSETS,
         *dg.load_assets_from_modules([market, windows, signals, trades, ledger, dataset, learning, checks]),
         marts.marts,
+        marts.data_docs,
     ],
     asset_checks=checks.CHECKS,
     jobs=tasks.jobs(),

@@ -23,6 +23,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from live.daemon import Daemon
+from live.desk import Desk
 from live.settings import Settings, read_settings
 from trading_assets.core.market.bars import aggregate, bars_from_quotes
 from trading_assets.core.market.timeframes import MINUTES, from_ms, to_ms
@@ -59,6 +60,7 @@ from trading_assets.core.messages import (
 )
 from trading_assets.core.records import Record
 from trading_assets.store.journal import read_records
+from trading_assets.store.journal_disk import Sync, sync_file
 
 TOKEN = "a-token-of-the-tests"
 START = datetime(2024, 1, 9, 8, 0, tzinfo=UTC)
@@ -352,25 +354,31 @@ class RunningDaemon:
         self.daemon = daemon
         self.home = home
         self.port = 0
+        self.task: asyncio.Task[None]
 
     def terminal(self) -> Any:
         return terminal_at(self.port)
+
+    def desk(self, account: str = "paper") -> Desk:
+        return self.daemon._desks[account]
 
     async def status(self) -> dict[str, Any]:
         return await asyncio.to_thread(status_of, self.port)
 
 
 @asynccontextmanager
-async def daemon_at(home: Path, settings: Settings | None = None) -> AsyncIterator[RunningDaemon]:
+async def daemon_at(
+    home: Path, settings: Settings | None = None, sync: Sync = sync_file
+) -> AsyncIterator[RunningDaemon]:
     """Run a daemon in this process until the block ends."""
-    running = RunningDaemon(Daemon(settings or read_settings(home / "settings.toml")), home)
+    running = RunningDaemon(Daemon(settings or read_settings(home / "settings.toml"), sync), home)
     is_ready = asyncio.Event()
 
     def announce(port: int) -> None:
         running.port = port
         is_ready.set()
 
-    task = asyncio.create_task(running.daemon.run(announce))
+    running.task = task = asyncio.create_task(running.daemon.run(announce))
     waiter = asyncio.create_task(is_ready.wait())
     await asyncio.wait({task, waiter}, return_when=asyncio.FIRST_COMPLETED)
     waiter.cancel()

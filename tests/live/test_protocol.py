@@ -139,7 +139,11 @@ def test_wrong_types_and_text_that_is_not_json_have_reasons_of_their_own() -> No
     greeted = protocol()
     greeted.receive(hello())
     reasons = [greeted.receive(frame) for frame in ("not json", b"\xff\xfe", heartbeat(2).replace("5}", '"x"}'))]
-    assert [refused.reason for refused in reasons if isinstance(refused, Refused)] == ["malformed", "malformed", "invalid"]
+    assert [refused.reason for refused in reasons if isinstance(refused, Refused)] == [
+        "malformed",
+        "malformed",
+        "invalid",
+    ]
 
 
 def test_a_sender_of_nothing_but_rubbish_is_cut_off() -> None:
@@ -158,7 +162,10 @@ def test_frames_out_are_numbered_without_a_gap() -> None:
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6) | st.sampled_from(["type", "v", "seq"]), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=6) | st.sampled_from(["type", "v", "seq"]), inner, max_size=4)
+    ),
     max_leaves=8,
 )
 

@@ -140,7 +140,7 @@ def verify(home: str | None, as_json: bool) -> None:
 @click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), help="Last UTC day.")
 @HOME
 def materialise(job: str, first: datetime | None, last: datetime | None, home: str | None) -> None:
-    """Run a job of the asset graph: ingest, ledger, dataset, retrain, marts or integrity. Days: those that are due."""
+    """Run a job of the asset graph: ingest, ledger, dataset, retrain, marts, docs or integrity. Days: those that are due."""
     from trading_assets.cli.materialise import materialise as run
 
     run(home_of(home), job, first.date() if first else None, last.date() if last else None)

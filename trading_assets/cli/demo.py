@@ -132,7 +132,7 @@ def _play(
         arguments += ["--step-minutes", "1"]
     with step(progress, title) as tell:
         for line in Terminal(home, daemon.url, token, arguments).progress():
-            tell(line.get("progress", 1.0), str(line.get("at", "")))
+            tell(line.get("progress", 1.0), str(line.get("at", ""))[:10])
 
 
 def _ingest(progress: Progress, home: Home) -> None:

@@ -8,6 +8,7 @@ from datetime import date
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from trading_assets.defs.run import run_job
 
@@ -18,8 +19,9 @@ SCREEN = Console(stderr=True)
 def steps() -> Iterator[Progress]:
     """Draw bars while the block runs; each step stays on the screen with its time once it is done."""
     columns = (
-        SpinnerColumn(finished_text="✓"), TextColumn("{task.description}"), BarColumn(bar_width=30),
-        TimeElapsedColumn(), TextColumn("[dim]{task.fields[note]}"),
+        SpinnerColumn(finished_text="✓"), TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
+        TextColumn("{task.description}", table_column=Column(no_wrap=True)), BarColumn(bar_width=16),
+        TextColumn("[dim]{task.fields[note]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
     )  # fmt: skip
     with Progress(*columns, console=SCREEN) as progress:
         yield progress
@@ -34,7 +36,7 @@ def step(progress: Progress, description: str) -> Iterator[Callable[[float, str]
         progress.update(task, completed=min(share, 1.0), note=note)
 
     yield tell
-    progress.update(task, completed=1.0)
+    progress.update(task, completed=1.0, note="")
 
 
 def run_with_progress(progress: Progress, job: str, description: str, days: tuple[date, date] | None = None) -> str:

@@ -83,7 +83,7 @@ def trace_report(chain: dict[str, Any]) -> None:
         ("Forecasts", "; ".join(f"{one['predictor']} {one['value']:+.2f}" for one in chain["predictions"])),
         ("Cohort", f"{len(chain['candidates'])} candidates, best blended score {max((one['blended_score'] for one in chain['candidates']), default=0):.3f}"),
         ("Decision", f"{signal['signal_id']} {signal['suggestion']} / {signal['action']} at {signal['bar_close_at']:%Y-%m-%d %H:%M} under {signal['release_id']}"),
-        ("Why", " ".join(signal["reasons"])),
+        ("Why", "; ".join(signal["reasons"])),
     ]  # fmt: skip
     rows += [
         (

@@ -77,6 +77,7 @@ def _prepare(home: Home) -> None:
         with step(progress, "Tables of the lake"):
             Lake(home.lake).ensure_tables()
         run_with_progress(progress, "marts", "Marts and their tests (dbt)")
+        run_with_progress(progress, "docs", "Data docs (dbt)")
 
 
 def _start(stack: ExitStack, home: Home, ports: Ports, seed: int) -> Mapping[str, subprocess.Popen[bytes]]:

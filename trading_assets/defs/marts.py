@@ -18,6 +18,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtC
 from trading_assets.core.errors import InputError, StateError
 from trading_assets.defs.resources import Storage
 from trading_assets.defs.settings import AssetSettings
+from trading_assets.defs.table_asset import OWNERS
 
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 MANIFEST = PROJECT / "target" / "manifest.json"
@@ -64,10 +65,18 @@ def marts(context: dg.AssetExecutionContext, dbt: DbtCliResource, storage: Stora
     os.environ |= {"TRADING_LAKE": str(home.lake), "TRADING_MARTS": str(draft)}
     home.dbt.mkdir(parents=True, exist_ok=True)
     yield from dbt.cli(["build"], context=context, target_path=home.dbt).stream()
-    docs = dbt.cli(["docs", "generate"], target_path=home.dbt).wait()
-    if not docs.is_successful():
-        context.log.warning("dbt docs could not be generated; the marts are not touched by that.")
     _swap(draft, home.marts)
+
+
+@dg.asset(
+    deps=["fct_signals", "fct_trades", "daily_performance", "model_performance"], group_name="docs", owners=OWNERS, kinds={"dbt"},
+    description="The documentation of every table and column as a site: description, unit, grain, source, lineage.",
+)  # fmt: skip
+def data_docs(dbt: DbtCliResource, storage: Storage) -> dg.MaterializeResult[Any]:
+    home = storage.home
+    os.environ |= {"TRADING_LAKE": str(home.lake), "TRADING_MARTS": str(home.marts)}
+    dbt.cli(["docs", "generate"], target_path=home.dbt).wait()
+    return dg.MaterializeResult(metadata={"site": dg.MetadataValue.path(str(home.dbt / "index.html"))})
 
 
 def _swap(draft: Path, marts_file: Path) -> None:

@@ -69,6 +69,11 @@ TASKS = (
         1, f"the marts keep their last state, the new file is swapped in only when it is complete; {ALERT}",
         "Joins and marts of dbt.",
     ),
+    Task(
+        "docs", "40 2 * * *", ("docs",), "the dbt project, the marts", "the site of the data docs",
+        1, f"the last site stays; {ALERT}",
+        "What every table and column means.",
+    ),
 )  # fmt: skip
 
 

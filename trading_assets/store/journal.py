@@ -98,16 +98,29 @@ class Journal:
         Raises JournalError when they are not durable, or would not read back; they are then not in the journal, unless
         they are of several streams or hours and the first ones succeeded.
         """
-        if not records:
-            return
+        await self.hand_over(records)
+
+    def hand_over(self, records: Sequence[Record]) -> Future[None]:
+        """Like `append`, but the records take their place in the journal before this returns; await the future.
+
+        For a caller whose next records must stand after these, whoever waits for the commit. Raises JournalError at
+        once for records that would not read back.
+        """
         loop = self._running()
         waiter: Future[None] = loop.create_future()
+        if not records:
+            waiter.set_result(None)
+            return waiter
         batches = [self._batch(key, run, waiter) for key, run in _runs(records)]
         for batch in batches:
             _check_readable(batch)
         self._take(batches)
         self._start(loop)
-        await waiter
+        return waiter
+
+    def start_commit(self) -> None:
+        """Start the commit of everything handed over, without waiting for it."""
+        self._start(self._running())
 
     def buffer(self, records: Sequence[Record]) -> None:
         """Hand over market data; it is durable within the market delay, or with the next append, whichever is first.

@@ -1,0 +1,57 @@
+"""A disk that fails: nothing is acted on that is not durable (invariant 1), and nothing already written is harmed."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from scripted_terminal import BAR, START, daemon_at, records
+
+from trading_assets.core.messages import Processed
+from trading_assets.core.records import BreakerEvent, Decision, Order
+from trading_assets.store.journal import verify
+from trading_assets.store.journal_disk import sync_file
+
+
+class Disk:
+    """Syncs for real until it is told to fail."""
+
+    def __init__(self) -> None:
+        self.is_failing = False
+
+    def sync(self, descriptor: int) -> None:
+        if self.is_failing:
+            raise OSError(28, "No space left on device")
+        sync_file(descriptor)
+
+
+async def test_no_order_leaves_while_the_disk_fails_and_trading_goes_on_after_it(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk = Disk()
+    async with daemon_at(home, sync=disk.sync) as daemon, daemon.terminal() as terminal:
+        await terminal.hello()
+        await terminal.settle(START)
+        disk.is_failing = True
+        await terminal.quotes(START, START + BAR)
+        seq = await terminal.heartbeat(START + BAR)
+        waiting = asyncio.create_task(terminal.until(Processed, lambda message: message.upto_seq >= seq))
+        while not daemon.desk().recorder.fault:
+            await asyncio.sleep(0.01)
+        assert "No space left" in (await daemon.status())["journal"]["health"]
+        assert not waiting.done(), "what is not durable is not processed"
+        disk.is_failing = False
+        await waiting
+        assert not terminal.orders
+        await terminal.step()
+        await terminal.step()
+        assert len(terminal.orders) == 1
+        await terminal.settle(terminal.now)
+    assert any("No space left" in message for message in caplog.messages)
+    assert not verify(home / "raw").faults
+    orders = [order.state for order in records(home, Order) if order.signal_id == terminal.orders[0].signal_id]
+    assert orders[0] == "PLANNED"
+    decisions = {decision.signal_id for decision in records(home, Decision)}
+    assert terminal.orders[0].signal_id in decisions
+    assert all(event.change for event in records(home, BreakerEvent))
