@@ -47,7 +47,10 @@ class Inbox:
         match command.command:
             case "halt":
                 self._changed(
-                    {d: d.books.risk.trip("halt", argument or "by command", d.recorder.clock.now()) for d in desks}
+                    {
+                        d: d.account.books.risk.trip("halt", argument or "by command", d.account.recorder.clock.now())
+                        for d in desks
+                    }
                 )
                 return True, "no new positions are opened until `resume`"
             case "resume":
@@ -58,7 +61,7 @@ class Inbox:
                 return await self._query(desks, argument)
             case "reload":
                 for desk in desks:
-                    desk.release.look_again()
+                    desk.account.release.look_again()
                 return True, "the release is looked at again before the next decision"
             case "drain":
                 return True, "no more messages are taken; the daemon ends once everything is durable"
@@ -67,12 +70,12 @@ class Inbox:
     def _reset(self, desks: list[Desk], breaker: str) -> tuple[bool, str]:
         if not breaker:
             return False, "name the breaker to reset"
-        tripped = [desk for desk in desks if desk.books.risk.is_tripped(breaker)]
+        tripped = [desk for desk in desks if desk.account.books.risk.is_tripped(breaker)]
         if not tripped:
-            held = sorted({state.breaker for desk in desks for state in desk.books.risk.tripped})
+            held = sorted({state.breaker for desk in desks for state in desk.account.books.risk.tripped})
             return False, f"{breaker} is not tripped; tripped are: {', '.join(held) or 'none'}"
-        self._changed({desk: desk.books.risk.reset(breaker, "by a person's command") for desk in tripped})
-        return True, f"{breaker} is reset on {', '.join(desk.name for desk in tripped)}"
+        self._changed({desk: desk.account.books.risk.reset(breaker, "by a person's command") for desk in tripped})
+        return True, f"{breaker} is reset on {', '.join(desk.account.name for desk in tripped)}"
 
     async def _query(self, desks: list[Desk], argument: str) -> tuple[bool, str]:
         if argument not in ("", "deals", "bars"):
@@ -80,17 +83,20 @@ class Inbox:
         asked = [desk for desk in desks if await desk.query(argument or "deals")]
         if not asked:
             return False, "no terminal is connected, or a question is under way; give it again"
-        return True, f"the terminal of {', '.join(desk.name for desk in asked)} is asked for {argument or 'deals'}"
+        return (
+            True,
+            f"the terminal of {', '.join(desk.account.name for desk in asked)} is asked for {argument or 'deals'}",
+        )
 
     @staticmethod
     def _changed(changes: Mapping[Desk, tuple[BreakerChange, ...]]) -> None:
         for desk, changed in changes.items():
-            desk.recorder.commit(desk.recorder.breaker_events(changed))
+            desk.account.recorder.commit(desk.account.recorder.breaker_events(changed))
 
     async def _record(self, command: Command, is_done: bool, answer: str) -> None:
         """Answer under every account; the command is finished once that is durable."""
         for desk in self._desks.values():
-            recorder = desk.recorder
+            recorder = desk.account.recorder
             record = recorder.make(
                 CommandResult,
                 recorder.clock.now(),
@@ -105,4 +111,4 @@ class Inbox:
 
     def _refused(self, name: str, reason: str) -> None:
         for desk in self._desks.values():
-            desk.recorder.error("live.commands", f"{name} in the command inbox is {reason}")
+            desk.account.recorder.error("live.commands", f"{name} in the command inbox is {reason}")

@@ -12,8 +12,9 @@ import sys
 from collections.abc import Callable
 from datetime import datetime
 
+from live.account import Account
 from live.bridge import Bridge
-from live.clock import SystemClock
+from live.clock import Clock, SystemClock
 from live.commands import Inbox
 from live.desk import Desk
 from live.protocol import Refused
@@ -31,12 +32,12 @@ _UNKNOWN_ACCOUNT = "unknown"
 class Daemon:
     """One process: one journal, one port, a desk for each account."""
 
-    def __init__(self, settings: Settings, sync: Sync = sync_file) -> None:
-        """`sync` makes the journal's bytes durable."""
+    def __init__(self, settings: Settings, sync: Sync = sync_file, clock: Clock | None = None) -> None:
+        """`sync` makes the journal's bytes durable; `clock` is what real time is taken from, system time by default."""
         self._settings = settings
         self._sync = sync
         self._home = home_of(settings)
-        self._clock = SystemClock()
+        self._clock = clock or SystemClock()
         self._started_at: datetime = self._clock.now()
         self._ending = asyncio.Event()
         self._why = ""
@@ -51,12 +52,14 @@ class Daemon:
         """Run until `drain`; `announce` is told the port once terminals may connect. Raises TradingError."""
         settings, home = self._settings, self._home
         async with Journal.open(home.raw, market_delay_s=settings.quote_commit_delay_s, sync=self._sync) as journal:
-            self._desks = {one.name: Desk(settings, one, journal, home.releases) for one in settings.accounts}
+            for one in settings.accounts:
+                account = Account(one, settings.tenant, journal, home.releases, self._clock)
+                self._desks[one.name] = Desk(settings, account)
             for desk in self._desks.values():
-                desk.restore(home.raw)
+                desk.account.restore(home.raw)
             self._report_torn(journal)
             for desk in self._desks.values():
-                await desk.start()
+                await desk.account.start()
             inbox = Inbox(home.control, self._desks, self.drain)
             await inbox.answer_unfinished()
             bridge = Bridge(
@@ -94,16 +97,16 @@ class Daemon:
 
     async def _beat(self) -> None:
         for desk in self._desks.values():
-            recorder = desk.recorder
+            recorder = desk.account.recorder
             beat = recorder.make(
                 DaemonHeartbeat,
                 recorder.clock.now(),
                 recorder.chain(),
-                quotes=desk.feed.accepted,
-                quarantined=desk.feed.refused,
-                decisions=desk.trader.decisions,
-                open_positions=desk.books.open_positions,
-                release_id=desk.release.current.release_id,
+                quotes=desk.account.feed.accepted,
+                quarantined=desk.account.feed.refused,
+                decisions=desk.account.trader.decisions,
+                open_positions=desk.account.books.open_positions,
+                release_id=desk.account.release.current.release_id,
                 is_connected=desk.link is not None,
             )
             recorder.buffer([beat])
@@ -115,10 +118,10 @@ class Daemon:
         desk = self._desks.get(account or "")
         subject = f"{refused.text}: {refused.subject}"
         if desk is not None:
-            desk.feed.quarantine("", refused.reason, subject, "")
+            desk.account.feed.quarantine("", refused.reason, subject, "")
             return
         now = self._clock.now()
-        chain = next(iter(self._desks.values())).recorder.chain()
+        chain = next(iter(self._desks.values())).account.recorder.chain()
         record = Quarantine(
             tenant=self._settings.tenant,
             account=_UNKNOWN_ACCOUNT,
@@ -133,7 +136,7 @@ class Daemon:
 
     def _report_defect(self, where: str, defect: BaseException) -> None:
         for desk in self._desks.values():
-            desk.recorder.error(
+            desk.account.recorder.error(
                 where, f"{type(defect).__name__}: {defect}; the session was closed, report this with the log"
             )
 
@@ -141,7 +144,7 @@ class Daemon:
         """What recovery moved aside is told, never read, never deleted."""
         for torn in journal.torn:
             desk = next(iter(self._desks.values()))
-            recorder = desk.recorder
+            recorder = desk.account.recorder
             finding = recorder.make(
                 Finding,
                 recorder.clock.now(),

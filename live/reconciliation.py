@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from live.books import Books
 from live.recorder import Recorder
 from live.settlement import Settlement
-from live.trader import Books, Trader
+from live.trader import Trader
 from trading_assets.core.market.clock import ClockRule
 from trading_assets.core.messages import Deals, Query, Snapshot
 from trading_assets.core.records import Record

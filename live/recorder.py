@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Coroutine, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from live.clock import Clock, SystemClock
+from live.clock import Clock
 from trading_assets.core.decisions.breakers import BreakerChange
 from trading_assets.core.errors import StateError
 from trading_assets.core.ids import chain_id as make_chain_id
@@ -26,11 +26,11 @@ Kind = TypeVar("Kind", bound=Record)
 class Recorder:
     """Records of one account. `clock` is the session's: system time, or the stream's in lockstep (invariant 10)."""
 
-    def __init__(self, journal: Journal, tenant: str, account: str) -> None:
+    def __init__(self, journal: Journal, tenant: str, account: str, clock: Clock) -> None:
         self.journal = journal
         self.tenant = tenant
         self.account = account
-        self.clock: Clock = SystemClock()
+        self.clock = clock
         self.fault = ""
         """Why the journal cannot be written; empty while it can."""
         self._running: set[asyncio.Task[None]] = set()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
 
-from live.trader import Books
+from live.books import Books
 from trading_assets.core.market.bars import BarValues
 from trading_assets.core.records import (
     AccountSnapshot,

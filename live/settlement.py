@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from live.books import Books
 from live.feed import Feed
 from live.orders import Intent
 from live.recorder import Recorder
 from live.settings import AccountSettings
-from live.trader import Books, Trader
+from live.trader import Trader
 from live.trades import Trade
 from trading_assets.core.market.clock import ClockRule
 from trading_assets.core.messages import AccountFacts, DealFacts, OrderUpdate, PositionFacts, SymbolFacts

@@ -24,18 +24,18 @@ def status(tenant: str, desks: Mapping[str, Desk], journal: Journal, started_at:
 
 def account_status(desk: Desk) -> dict[str, Any]:
     """Return the status of one account."""
-    account, books = desk.books.account, desk.books
+    account, books = desk.account.books.account, desk.account.books
     return {
         "is_connected": desk.link is not None,
         "session": desk.link.session if desk.link else None,
-        "now": desk.recorder.clock.now(),
-        "release_id": desk.release.current.release_id,
-        "model_version": desk.release.current.model_version,
-        "quotes": desk.feed.accepted,
-        "quarantined": desk.feed.refused,
-        "decisions": desk.trader.decisions,
-        "decided_until": desk.trader.decided_until,
-        "orders_sent": desk.trader.orders_sent,
+        "now": desk.account.recorder.clock.now(),
+        "release_id": desk.account.release.current.release_id,
+        "model_version": desk.account.release.current.model_version,
+        "quotes": desk.account.feed.accepted,
+        "quarantined": desk.account.feed.refused,
+        "decisions": desk.account.trader.decisions,
+        "decided_until": desk.account.trader.decided_until,
+        "orders_sent": desk.account.trader.orders_sent,
         "pending_orders": [
             {"signal_id": one.order.signal_id, "symbol": one.order.symbol, "state": one.order.state}
             for one in books.orders.pending()
@@ -45,8 +45,8 @@ def account_status(desk: Desk) -> dict[str, Any]:
         "balance": account.balance if account else None,
         "equity": account.equity if account else None,
         "tripped_breakers": {state.breaker: state.cause for state in books.risk.tripped},
-        "is_reconciled": desk.reconciliation.is_done_once,
-        "latency_us": percentiles(list(desk.trader.latencies_us)),
+        "is_reconciled": desk.account.reconciliation.is_done_once,
+        "latency_us": percentiles(list(desk.account.trader.latencies_us)),
     }
 
 

@@ -10,30 +10,26 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
+from live.books import Books, Terms
 from live.feed import Feed
 from live.link import Link
-from live.orders import Intent, OrderBook, command
+from live.orders import Intent, command
 from live.recorder import Recorder
 from live.releases import ReleaseSlot
-from live.risk_state import RiskBook
-from live.trades import Trade, TradeBook
+from live.trades import Trade
 from live.window import View
 from trading_assets.core.decisions.actions import close_reason
 from trading_assets.core.decisions.decide import DecisionContext, decide
-from trading_assets.core.decisions.strategy import Strategy
 from trading_assets.core.market.bars import BarValues
-from trading_assets.core.market.clock import ClockRule
 from trading_assets.core.market.timeframes import to_ms
-from trading_assets.core.messages import PositionFacts
 from trading_assets.core.records import (
     AccountState,
     Decision,
     DecisionInputs,
     DecisionTiming,
-    Mode,
     OpenPosition,
     Record,
     SymbolState,
@@ -44,35 +40,6 @@ from trading_assets.core.trades.outcomes import candidate_of
 # A close whose price moved away is sent again this often before the next bar decides anew.
 _CLOSE_SENDS = 3
 _JOURNAL = "journal"
-
-
-@dataclass
-class Books:
-    """What is known of one account."""
-
-    orders: OrderBook
-    trades: TradeBook
-    risk: RiskBook
-    account: AccountState | None = None
-    specs: dict[str, SymbolState] = field(default_factory=dict)
-    foreign: dict[str, PositionFacts] = field(default_factory=dict)
-    """Positions that are not ours, by identifier: counted, never touched."""
-
-    @property
-    def open_positions(self) -> int:
-        """Positions on the account, ours and foreign."""
-        return len(self.trades.open_trades()) + len(self.foreign)
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """How one account is traded."""
-
-    strategy: Strategy
-    mode: Mode
-    rule: ClockRule
-    raw_symbols: dict[str, str]
-    """Canonical symbol → the broker's."""
 
 
 class Trader:

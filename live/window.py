@@ -44,6 +44,8 @@ class GrowingChart:
         self._times = np.empty((len(TIME_COLUMNS), 2 * KEPT_BARS), np.int64)
         self._values = np.empty((len(VALUE_COLUMNS), 2 * KEPT_BARS), np.float64)
         self._count = 0
+        self.appended = 0
+        """Bars ever taken."""
         self.closed_until = BEGINNING
 
     def __len__(self) -> int:
@@ -66,7 +68,18 @@ class GrowingChart:
             bar.spread_max_points,
         )
         self._count += 1
+        self.appended += 1
         self.closed_until = bar.close_at
+
+    @property
+    def last_open_ms(self) -> int:
+        """Open of the last bar. Raises IndexError for an empty chart."""
+        return int(self._times[0, : self._count][-1])
+
+    @property
+    def last_close_ms(self) -> int:
+        """Close of the last bar. Raises IndexError for an empty chart."""
+        return int(self._times[1, : self._count][-1])
 
     def window(self) -> ChartWindow:
         """Return all bars as views."""
@@ -121,6 +134,7 @@ class SymbolWindow:
         # A day of M1: no longer bar holds more base bars.
         self._recent: deque[BarValues] = deque(maxlen=1440)
         self._features = LiveFeatures(feature_set)
+        self._cached: dict[str, tuple[tuple[int, int], ChartWindow, WindowReference]] = {}
         self._hashers = {timeframe: WindowHasher() for timeframe in feature_set.timeframes}
 
     @property
@@ -177,23 +191,31 @@ class SymbolWindow:
 
     def view(self, normaliser: Normaliser) -> View:
         """Return what the decision at the last closed base bar sees (invariants 7 and 8)."""
-        base = self.charts[self.feature_set.base].window()
-        start, until = anchor_ms(int(base.open_ms[-1])), int(base.close_ms[-1])
-        windows = {
-            timeframe: anchored(base if timeframe == self.feature_set.base else chart.window(), start, until)
-            for timeframe, chart in self.charts.items()
-        }
-        features = self._features.row(windows)
-        references = tuple(
-            [window.reference(self._hashers[timeframe].sha256(window)) for timeframe, window in windows.items()]
-        )
+        base = self.charts[self.feature_set.base]
+        start, until = anchor_ms(base.last_open_ms), base.last_close_ms
+        seen = [self._seen_chart(chart, start, until) for chart in self.charts.values()]
+        windows = {window.timeframe: window for window, _ in seen}
+        references = tuple([reference for _, reference in seen])
         return View(
-            features=features,
+            features=self._features.row(windows),
             windows=references,
             window_sha256=combined_sha256(references),
             feature_window=self._features.feature_window(normaliser).reference(),
-            base_bar_count=len(windows[self.feature_set.base]),
+            base_bar_count=references[0].bar_count,
         )
+
+    def _seen_chart(self, chart: GrowingChart, start: int, until: int) -> tuple[ChartWindow, WindowReference]:
+        """Return the anchored window of one timeframe: the one before while neither the day nor the chart has changed.
+
+        A chart holds no bar that closes after the last base bar, so `until` changes nothing by itself.
+        """
+        key = (start, chart.appended)
+        cached = self._cached.get(chart.timeframe)
+        if cached is None or cached[0] != key:
+            window = anchored(chart.window(), start, until)
+            reference = window.reference(self._hashers[chart.timeframe].sha256(window))
+            cached = self._cached[chart.timeframe] = (key, window, reference)
+        return cached[1], cached[2]
 
     def _close(self, bar: BarValues) -> Closing:
         self.last_bar = bar

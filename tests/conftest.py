@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import random
+import shutil
+import sys
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -11,6 +16,15 @@ from typing import Any
 
 import msgspec
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from played import Played, play_once  # noqa: E402 - it lies beside this file
+
+# The asset graph reads these when it is imported: each test process works on a home of its own, never on one of yours.
+OWN_HOME = Path(tempfile.mkdtemp(prefix="trading-tests-"))
+os.environ.update(TRADING_HOME=str(OWN_HOME), TRADING_FIRST_DATE="2026-01-01")
+atexit.register(shutil.rmtree, OWN_HOME, ignore_errors=True)
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -67,3 +81,10 @@ def record_of() -> Callable[..., Any]:
         return _struct(kind, random.Random(seed), **fixed)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
+    """A demo played to its end, once for all workers. Read its home, write only in a copy."""
+    folder = tmp_path_factory.getbasetemp()
+    return play_once(folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder)

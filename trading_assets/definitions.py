@@ -36,6 +36,8 @@ defs = dg.Definitions(
         marts.data_docs,
     ],
     asset_checks=checks.CHECKS,
+    # A step takes milliseconds, a process of its own seconds.
+    executor=dg.in_process_executor,
     jobs=tasks.jobs(),
     schedules=list(sensors.schedules()),
     sensors=sensors.SENSORS,

@@ -47,7 +47,9 @@ def main() -> None:
     row("  features", [timing.features_us / 1000 for timing in run.timings], floor)
     row("  decide", [timing.decide_us / 1000 for timing in run.timings], floor)
     row("  commit", [timing.commit_us / 1000 for timing in run.timings], floor)
-    print(f"aim: order frame out p99 under {AIM_MS:.0f} ms: {'met' if quantile(with_order, 0.99) < AIM_MS else 'missed'}")
+    print(
+        f"aim: order frame out p99 under {AIM_MS:.0f} ms: {'met' if quantile(with_order, 0.99) < AIM_MS else 'missed'}"
+    )
 
 
 if __name__ == "__main__":

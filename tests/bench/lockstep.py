@@ -44,9 +44,7 @@ def replay(home: Path, days: int, history_days: int = 5) -> Run:
     """Play `days` trading days of two synthetic symbols, of which the first `history_days` are history."""
     (home / "settings.toml").write_text(SETTINGS)
     (home / "token").write_text(TOKEN)
-    daemon = subprocess.Popen(
-        [sys.executable, "-m", "live", "--home", str(home)], stdout=subprocess.PIPE, text=True
-    )
+    daemon = subprocess.Popen([sys.executable, "-m", "live", "--home", str(home)], stdout=subprocess.PIPE, text=True)
     try:
         assert daemon.stdout is not None
         port = json.loads(daemon.stdout.readline())["port"]
@@ -54,7 +52,9 @@ def replay(home: Path, days: int, history_days: int = 5) -> Run:
     finally:
         daemon.terminate()
         daemon.wait()
-    timings = [record for record in read_records(home / "raw", types=(DecisionTiming,)) if isinstance(record, DecisionTiming)]
+    timings = [
+        record for record in read_records(home / "raw", types=(DecisionTiming,)) if isinstance(record, DecisionTiming)
+    ]
     return Run(*run, timings)
 
 

@@ -22,6 +22,7 @@ import polars as pl
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from live.clock import Clock
 from live.daemon import Daemon
 from live.desk import Desk
 from live.settings import Settings, read_settings
@@ -120,6 +121,7 @@ class ScriptedTerminal:
         self.history_ends = START
         self.fills_orders = True
         self.knows_deals = True
+        self.answers_history = True
         self.point = 0.00001
 
     # --- out ------------------------------------------------------------------------------------------------------
@@ -207,7 +209,7 @@ class ScriptedTerminal:
                 known = self.deals if self.knows_deals else []
                 deals = tuple(deal for deal in known if deal.time_msc >= message.from_msc)
                 await self.send(Deals, request_id=message.request_id, deals=deals)
-            case Query():
+            case Query() if self.answers_history:
                 await self._bars(message)
             case OrderCommand() | CloseCommand():
                 self.orders.append(message)
@@ -368,10 +370,10 @@ class RunningDaemon:
 
 @asynccontextmanager
 async def daemon_at(
-    home: Path, settings: Settings | None = None, sync: Sync = sync_file
+    home: Path, settings: Settings | None = None, sync: Sync = sync_file, clock: Clock | None = None
 ) -> AsyncIterator[RunningDaemon]:
     """Run a daemon in this process until the block ends."""
-    running = RunningDaemon(Daemon(settings or read_settings(home / "settings.toml"), sync), home)
+    running = RunningDaemon(Daemon(settings or read_settings(home / "settings.toml"), sync, clock), home)
     is_ready = asyncio.Event()
 
     def announce(port: int) -> None:

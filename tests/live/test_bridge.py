@@ -99,9 +99,7 @@ async def test_a_gap_in_the_sequence_asks_for_a_resync_and_stops_entries_until_i
     assert any("are missing" in error.message for error in records(daemon.home, OpsError))
 
 
-async def test_a_second_hello_on_the_connection_begins_a_new_session(
-    daemon: RunningDaemon, terminal: ScriptedTerminal
-) -> None:
+async def test_a_second_hello_on_the_connection_begins_a_new_session(terminal: ScriptedTerminal) -> None:
     await terminal.settle(START)
     first = terminal.session
     await terminal.hello()

@@ -18,13 +18,13 @@ async def command(home: Path, name: Any, argument: str = "") -> CommandResult:
     known = len(records(home, CommandResult))
     put_command(home / "control", Command(f"{name}-{known}", name, argument))
     async with asyncio.timeout(PATIENCE_S):
-        while len(answers := records(home, CommandResult)) == known:
-            await asyncio.sleep(0.02)
+        while len(answers := await asyncio.to_thread(records, home, CommandResult)) == known:
+            continue
     answer: CommandResult = answers[-1]
     return answer
 
 
-async def test_halt_stops_entries_until_resume(daemon: RunningDaemon, terminal: ScriptedTerminal, home: Path) -> None:
+async def test_halt_stops_entries_until_resume(terminal: ScriptedTerminal, home: Path) -> None:
     await terminal.settle(START)
     assert (await command(home, "halt", "nothing feels right")).is_done
     await terminal.step()
@@ -41,23 +41,21 @@ async def test_a_breaker_is_reset_by_name_and_one_that_is_not_tripped_is_named(
     daemon: RunningDaemon, terminal: ScriptedTerminal, home: Path
 ) -> None:
     await terminal.settle(START)
-    daemon.desk().books.risk.trip("slippage_anomaly", "a test", terminal.now)
+    daemon.desk().account.books.risk.trip("slippage_anomaly", "a test", terminal.now)
     refused = await command(home, "breaker_reset", "halt")
     assert not refused.is_done
     assert "slippage_anomaly" in refused.answer
     assert (await command(home, "breaker_reset", "slippage_anomaly")).is_done
-    assert not daemon.desk().books.risk.is_tripped("slippage_anomaly")
+    assert not daemon.desk().account.books.risk.is_tripped("slippage_anomaly")
     assert not (await command(home, "breaker_reset")).is_done
 
 
-async def test_query_asks_the_terminal_for_deals(
-    daemon: RunningDaemon, terminal: ScriptedTerminal, home: Path
-) -> None:
+async def test_query_asks_the_terminal_for_deals(daemon: RunningDaemon, terminal: ScriptedTerminal, home: Path) -> None:
     await terminal.settle(START)
-    searches = daemon.desk().reconciliation._number
+    searches = daemon.desk().account.reconciliation._number
     answer = await command(home, "query", "deals")
     assert answer.is_done
-    assert daemon.desk().reconciliation._number == searches + 1
+    assert daemon.desk().account.reconciliation._number == searches + 1
     assert not (await command(home, "query", "the weather")).is_done
 
 
@@ -86,15 +84,15 @@ async def test_a_command_taken_before_a_crash_is_answered_and_not_carried_out_ag
     async with daemon_at(home) as daemon:
         (answer,) = records(home, CommandResult)
         assert (answer.command_id, answer.is_done) == ("halt-1", False)
-        assert not daemon.desk().books.risk.is_tripped("halt")
+        assert not daemon.desk().account.books.risk.is_tripped("halt")
 
 
 async def test_a_file_that_is_no_command_is_put_aside_and_told(daemon: RunningDaemon, home: Path) -> None:
     (home / "control").mkdir(exist_ok=True)
     (home / "control" / "strange.json").write_text('{"command": "fly"}')
     await command(home, "halt")
-    daemon.desk().recorder.start_commit()
-    await daemon.desk().recorder.settled()
+    daemon.desk().account.recorder.start_commit()
+    await daemon.desk().account.recorder.settled()
     assert any("strange" in error.message for error in records(home, OpsError))
     assert (home / "control" / "refused" / "strange.json").exists()
 
@@ -105,4 +103,4 @@ async def test_a_halt_survives_restarts(home: Path, restarts: int) -> None:
         await command(home, "halt", "for the night")
     for _ in range(restarts):
         async with daemon_at(home) as daemon:
-            assert daemon.desk().books.risk.is_tripped("halt")
+            assert daemon.desk().account.books.risk.is_tripped("halt")

@@ -100,9 +100,7 @@ async def test_a_release_of_another_feature_set_is_refused_and_the_rules_decide(
     assert "intraday-0000" in refused.reason
 
 
-async def test_a_spoilt_pointer_is_refused(
-    daemon: RunningDaemon, terminal: ScriptedTerminal, home: Path
-) -> None:
+async def test_a_spoilt_pointer_is_refused(daemon: RunningDaemon, terminal: ScriptedTerminal, home: Path) -> None:
     await terminal.settle(START)
     (home / "releases").mkdir(exist_ok=True)
     (home / "releases" / POINTER).write_text("../elsewhere\n")

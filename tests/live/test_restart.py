@@ -50,8 +50,7 @@ async def test_a_daemon_killed_after_its_order_finds_the_position_and_does_not_d
         # The order is carried out; its result never arrives.
         first.kill()
     terminal.now = START + BAR
-    second = start_process(home)
-    async with terminal_at(second.port) as later:
+    async with daemon_at(home) as second, second.terminal() as later:
         continued(terminal, later)
         await later.fill(order, tell=False)
         await later.hello()
@@ -62,8 +61,6 @@ async def test_a_daemon_killed_after_its_order_finds_the_position_and_does_not_d
         await later.step()
         await later.stop_out("1000", "TP")
         await later.settle(later.now)
-        second.process.terminate()
-        assert second.end()[0] == 0
     decisions = records(home, Decision)
     assert [decision.bar_close_at for decision in decisions] == [START + BAR, START + 2 * BAR]
     assert decisions[1].inputs.position.signal_id == decisions[0].signal_id
@@ -181,8 +178,10 @@ async def test_a_restart_keeps_marks_excursions_and_breakers(home: Path) -> None
         await terminal.settle(START)
         for _ in range(3):
             await terminal.step()
-        daemon.desk().recorder.commit(
-            daemon.desk().recorder.breaker_events(daemon.desk().books.risk.trip("halt", "test", terminal.now))
+        daemon.desk().account.recorder.commit(
+            daemon.desk().account.recorder.breaker_events(
+                daemon.desk().account.books.risk.trip("halt", "test", terminal.now)
+            )
         )
         await terminal.settle(terminal.now)
     before = records(home, Mark)[-1]

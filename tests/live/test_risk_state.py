@@ -87,9 +87,16 @@ def test_recorded_trips_and_resets_rebuild_what_is_tripped() -> None:
     for breaker, change in (("halt", "trip"), ("daily_loss", "trip"), ("halt", "reset")):
         risk.restore_breaker(
             BreakerEvent(
-                tenant="t", account="a", event_at=MONDAY, known_at=MONDAY, chain_id="c", breaker=breaker,
-                change=change, effect="stop", cause="x",
-            )  # fmt: skip
+                tenant="t",
+                account="a",
+                event_at=MONDAY,
+                known_at=MONDAY,
+                chain_id="c",
+                breaker=breaker,
+                change=change,
+                effect="stop",
+                cause="x",
+            )
         )
     assert [state.breaker for state in risk.tripped] == ["daily_loss"]
     assert [state.breaker for state in risk.state(MONDAY, 0, 0).breakers] == ["daily_loss"]

@@ -73,7 +73,7 @@ def test_a_token_in_plain_text_is_refused_without_being_printed(tmp_path: Path) 
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="pass the path of a settings.toml that exists"):
+    with pytest.raises(InputError, match=r"pass the path of a settings\.toml that exists"):
         read_settings(tmp_path / "nowhere.toml")
 
 

@@ -11,15 +11,17 @@ from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from trading_assets import __version__
-from trading_assets.cli.environment import PROJECT, home_of, quiet
+from trading_assets.cli.environment import PROJECT, home_of, quiet, running
 from trading_assets.core.errors import TradingError
+from trading_assets.store.control import CommandName
 from trading_assets.store.home import Home
 
+COMMANDS = get_args(CommandName)
 HOME = click.option("--home", help="Folder everything lives under. Default: TRADING_HOME, or var/.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
@@ -144,6 +146,33 @@ def materialise(job: str, first: datetime | None, last: datetime | None, home: s
     from trading_assets.cli.materialise import materialise as run
 
     run(home_of(home), job, first.date() if first else None, last.date() if last else None)
+
+
+@trading.command(context_settings={"ignore_unknown_options": True})
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@HOME
+def exec(command: tuple[str, ...], home: str | None) -> None:
+    """Run a program, such as `dagster definitions validate`, with the home's databases up and its environment set."""
+    import subprocess
+
+    from trading_assets.cli.environment import beside_python
+
+    with running(home_of(home)):
+        done = subprocess.run([beside_python(command[0]), *command[1:]], check=False)
+    sys.exit(done.returncode)
+
+
+@trading.command()
+@click.argument("command", type=click.Choice(COMMANDS))
+@click.argument("argument", default="")
+@HOME
+def send(command: CommandName, argument: str, home: str | None) -> None:
+    """Put a command into the daemon's inbox: halt, resume, reset a breaker, ask the terminal, reload, or drain and stop."""
+    from trading_assets.cli.processes import send_command
+
+    click.echo(
+        f"Sent as {send_command(existing(home), command, argument)}; the answer stands in the journal (raw_command_results)."
+    )
 
 
 @trading.command()

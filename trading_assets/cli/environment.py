@@ -7,6 +7,7 @@ stay in it: they are never arguments.
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,12 @@ DBT_PROJECT = PROJECT / "dbt_project"
 def home_of(option: str | None) -> Home:
     """Return the home a command works on: the option, TRADING_HOME, or var/ in the current folder."""
     return Home(Path(option or os.environ.get("TRADING_HOME") or "var").resolve())
+
+
+def beside_python(program: str) -> str:
+    """Return the program of this virtual environment by that name, or the name itself when there is none."""
+    found = Path(sys.executable).with_name(f"{program}.exe" if os.name == "nt" else program)
+    return str(found) if found.is_file() else program
 
 
 def quiet() -> None:
@@ -50,6 +57,8 @@ def running(home: Home, first_date: date | None = None) -> Iterator[None]:
                 "TRADING_DAGSTER_URL": databases.dagster,
                 "TRADING_DAGSTER_STORAGE": str(home.dagster),
                 "TRADING_MLFLOW_URL": databases.mlflow,
+                "TRADING_LAKE": str(home.lake),
+                "TRADING_MARTS": str(home.marts),
                 "DAGSTER_HOME": str(PROJECT),
                 # One insert for a run's many partition events instead of one each: three times faster over 250 days.
                 "DAGSTER_EVENT_BATCH_SIZE": "1000",

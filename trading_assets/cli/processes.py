@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from trading_assets.core.errors import UnavailableError
-from trading_assets.store.control import Command, put_command
+from trading_assets.store.control import Command, CommandName, put_command
 from trading_assets.store.files import replace_atomically
 from trading_assets.store.home import Home
 
@@ -65,6 +65,13 @@ timeframe = "{settings.timeframe}"
     return path, token_path
 
 
+def send_command(home: Home, command: CommandName, argument: str = "") -> str:
+    """Put a command into the daemon's inbox; return its id. It is carried out once."""
+    return put_command(
+        home.control, Command(command_id=f"{command}-{secrets.token_hex(4)}", command=command, argument=argument)
+    )
+
+
 class Daemon:
     """The live daemon of one home."""
 
@@ -95,9 +102,7 @@ class Daemon:
     def stop(self) -> int:
         """Drain and stop it; return its exit code. Idempotent."""
         if self.process.poll() is None:
-            put_command(
-                self._home.control, Command(command_id=f"drain-{secrets.token_hex(4)}", command="drain", argument="")
-            )
+            send_command(self._home, "drain")
         code = finish(self.process)
         self._log.close()
         return code

@@ -33,6 +33,7 @@ from trading_assets.cli.processes import (
 )
 from trading_assets.cli.progress import SCREEN, run_with_progress, step, steps
 from trading_assets.core.errors import UnavailableError
+from trading_assets.core.market.sessions import is_market_open
 from trading_assets.store.files import replace_atomically
 from trading_assets.store.home import Home
 from trading_assets.store.lake import Lake
@@ -65,6 +66,8 @@ def up(home: Home, ports: Ports, seed: int) -> None:
         _prepare(home)
         children = _start(stack, home, ports, seed)
         SCREEN.print(_welcome(home, ports))
+        if not is_market_open(datetime.now(UTC)):
+            SCREEN.print("The market is closed now: quotes begin with the next session, Sunday 17:00 in New York.")
         while not stop.wait(1.0):
             _check_alive(home, children)
         SCREEN.print("Stopping ...")

@@ -55,6 +55,7 @@ def dbt_resource(settings: AssetSettings) -> DbtCliResource:
 
 @dbt_assets(
     manifest=_manifest(),
+    name="dbt_models",
     dagster_dbt_translator=LakeTranslator(DagsterDbtTranslatorSettings(enable_source_tests_as_checks=True)),
 )
 def marts(context: dg.AssetExecutionContext, dbt: DbtCliResource, storage: Storage) -> Iterator[Any]:

@@ -117,9 +117,9 @@ FRAMES = {"signals": signals_frame, "candidates": candidates_frame, "predictions
 @dg.multi_asset(
     name="decisions_taken_apart",
     specs=[
-        table_spec("signals", ["raw_decisions", "chart_windows", "feature_windows"]),
-        table_spec("candidates", ["raw_decisions"]),
-        table_spec("predictions", ["raw_decisions"]),
+        # The same upstream for all three: a backfill takes tables that are written together only as one.
+        table_spec(name, ["raw_decisions", "chart_windows", "feature_windows"])
+        for name in ("signals", "candidates", "predictions")
     ],
     partitions_def=PARTITIONS,
     backfill_policy=ONE_RUN,

@@ -110,12 +110,11 @@ def days_to_materialise(lake: Lake, pending: Collection[date], first: date) -> l
 
 
 def jobs() -> list[Any]:
-    """Return the jobs. Chains run in one process: a step takes milliseconds, a process a second."""
+    """Return the jobs."""
     return [
         dg.define_asset_job(
             one.job,
             selection=dg.AssetSelection.groups(*one.groups),
-            executor_def=dg.in_process_executor,
             description=f"{one.description}\n\nReads {one.inputs}. Writes {one.outputs}. When it fails: {one.on_failure}.",
             tags={"dagster/max_retries": str(one.retries)},
         )
