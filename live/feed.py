@@ -135,13 +135,13 @@ class Feed:
             self._known_until[symbol] = last.at
 
     def restore(self, quote: Quote) -> list[BarValues]:
-        """Take a quote of an earlier run that no recorded bar holds; returns the bars it closes, to be recorded."""
+        """Take a quote of an earlier run; one that no recorded bar holds may close bars, which are returned to be recorded."""
         window = self.windows[quote.symbol]
-        if quote.event_at < window.closed_until:
-            return []
         if self._validator.refusal(quote.symbol, quote.event_at, quote.bid, quote.ask) is not None:
             return []
         self.last[quote.symbol] = LastQuote(quote.event_at, quote.bid, quote.ask)
+        if quote.event_at < window.closed_until:
+            return []
         closing = window.add(quote.event_at, quote.bid, quote.ask)
         return [] if closing is None else [closing.bar, *closing.longer]
 

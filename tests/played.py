@@ -92,7 +92,7 @@ def _interrupted(home: Home, command: tuple[str, ...]) -> tuple[int, list[str]]:
         env=environment(), cwd=PROJECT, start_new_session=True,
     )  # fmt: skip
     until = time.monotonic() + PATIENCE_S
-    while not list(home.raw.glob("*/*/stream=trading/*/*/*")) and demo.poll() is None and time.monotonic() < until:
+    while not list(home.raw.glob("*/*/stream=trading/date=2026-01-05/*/*")) and demo.poll() is None and time.monotonic() < until:
         time.sleep(0.02)  # another process fills the folder
     demo.send_signal(signal.SIGINT)
     code = demo.wait(PATIENCE_S)

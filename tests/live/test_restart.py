@@ -159,10 +159,12 @@ async def test_bars_that_closed_while_the_daemon_was_away_come_from_history_and_
         await terminal.step()
     async with daemon_at(home) as daemon, daemon.terminal() as later:
         continued(terminal, later)
-        later.now = later.history_ends = START + 7 * BAR
+        later.now = START + 7.2 * BAR
+        later.history_ends = START + 7 * BAR
         await later.hello()
         await later.settle(later.now)
-        await later.step()
+        await later.quotes(later.now, START + 8 * BAR)
+        await later.settle(START + 8 * BAR)
     decisions = records(home, Decision)
     assert [decision.bar_close_at for decision in decisions] == [START + BAR, START + 8 * BAR]
     base = [bar for bar in records(home, Bar) if bar.timeframe == "M5" and bar.open_at >= START]

@@ -80,7 +80,14 @@ class Daemon:
         home.logs.mkdir(parents=True, exist_ok=True)
         self._log = (home.logs / "daemon.log").open("ab")
         self.process = spawn([sys.executable, "-m", "live", "--settings", str(settings)], self._log)
-        self.port = self._wait_until_ready()
+        try:
+            self.port = self._wait_until_ready()
+        except BaseException:
+            # Ctrl-C while it starts: nobody but us knows of the child.
+            self.process.terminate()
+            finish(self.process)
+            self._log.close()
+            raise
         # A port of 0 took a free one; `trading status` asks there.
         replace_atomically(home.root / "daemon.port", str(self.port).encode())
 
@@ -122,12 +129,18 @@ class Terminal:
         )  # fmt: skip
 
     def progress(self) -> Iterator[dict[str, Any]]:
-        """Yield its progress lines until it ends. Raises UnavailableError when it ends with an error."""
+        """Yield its progress lines until it ends. Raises UnavailableError when it ends with an error.
+
+        Whoever stops listening, by Ctrl-C for one, stops it.
+        """
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            yield json.loads(line)
-        code = self.process.wait()
-        self._log.close()
+        try:
+            for line in self.process.stdout:
+                yield json.loads(line)
+            code = self.process.wait()
+        finally:
+            self.stop()
+            self._log.close()
         if code:
             raise UnavailableError(
                 "playing", "the market", last_words(self._home.logs / "terminal.log", code), "mend that and start again"

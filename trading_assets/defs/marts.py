@@ -36,6 +36,10 @@ class LakeTranslator(DagsterDbtTranslator):
         """Return the stage."""
         return "marts"
 
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:  # noqa: ARG002
+        """Return who looks after every table here."""
+        return OWNERS
+
 
 def _manifest() -> Path:
     if not MANIFEST.is_file():

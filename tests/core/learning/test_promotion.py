@@ -71,7 +71,7 @@ def test_a_promoted_model_starts_in_shadow_and_names_every_rule(trained: Trainin
         ({"days": ()}, "span 0 days, at least 10"),
         ({"wins": 199}, "199 wins and"),
         ({"log_loss_gain": Interval(value=0.01, low=-0.001, high=0.02)}, "must lie above 0"),
-        ({"calibration_error": 0.06}, "calibration error is 0.0600, at most 0.05"),
+        ({"calibration_interval": Interval(value=0.07, low=0.051, high=0.09)}, "must not surely be above 0.05"),
         ({"selected_r": Interval(value=0.1, low=-0.01, high=0.2)}, "R each after costs, which must lie above 0"),
         ({"deflated_sharpe": 0.94}, "0.940 that this is no luck"),
     ],
@@ -134,7 +134,9 @@ def test_the_blend_rises_step_by_step_and_stops_at_the_highest(trained: Training
 
 
 def test_a_model_that_is_not_good_enough_live_keeps_its_blend(trained: Training) -> None:
-    judgement = judge_blend(changed(trained.evaluation, calibration_error=0.2), 0.1, REQUIREMENTS)
+    judgement = judge_blend(
+        changed(trained.evaluation, calibration_interval=Interval(value=0.2, low=0.18, high=0.22)), 0.1, REQUIREMENTS
+    )
     assert (judgement.verdict, judgement.blend) == ("refused", 0.1)
 
 

@@ -79,6 +79,8 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     """Base rate's log loss less the model's, positive when the model is better."""
     auc: float
     calibration_error: float
+    calibration_interval: Interval
+    """The same with its bootstrap interval: with few days even honest probabilities lie off by some hundredths."""
     reliability: tuple[ReliabilityBin, ...]
     worst_tier_precision: float
     """Share of full losses among the tenth of rows with the lowest probability."""
@@ -141,6 +143,7 @@ def evaluate(
         ),
         auc=area_under_curve(p, is_win),
         calibration_error=calibration_error(diagram),
+        calibration_interval=_calibration_interval(scored, calibration_error(diagram), len(diagram), confidence),
         reliability=diagram,
         worst_tier_precision=_share_of(lowest, WORST_TIER),
         worst_tier_share=_share_of(scored, WORST_TIER),
@@ -230,6 +233,26 @@ def _regimes(scored: pl.DataFrame) -> tuple[RegimeFigures, ...]:
     return tuple(RegimeFigures(**row) for row in grouped.sort("regime").iter_rows(named=True))
 
 
+def _calibration_interval(scored: pl.DataFrame, error: float, bins: int, confidence: float) -> Interval:
+    """Return the calibration error with a bootstrap interval over days; the bins stay those of all rows."""
+    p = scored["probability"].to_numpy()
+    part = np.empty(len(p), dtype=np.int64)
+    for number, rows in enumerate(np.array_split(np.argsort(p, kind="stable"), bins)):
+        part[rows] = number
+    _, day = np.unique(scored["day"].to_numpy(), return_inverse=True)
+    off = np.zeros((int(day.max()) + 1, bins))
+    np.add.at(off, (day, part), p - scored["is_win"].to_numpy())
+    draws = _draws(len(off))
+    errors = np.abs(draws @ off).sum(axis=1) / (draws @ np.bincount(day))
+    low, high = np.quantile(errors, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(value=error, low=float(low), high=float(high))
+
+
+def _draws(days: int) -> np.ndarray:
+    """Return how often each day is drawn, one row for each resample. Same number of days, same draws."""
+    return np.random.default_rng(0).multinomial(days, np.full(days, 1 / days), size=RESAMPLES)
+
+
 def _share_of(rows: pl.DataFrame, tier: str) -> float:
     return float((rows["profit_tier"] == tier).cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]
 
@@ -239,7 +262,7 @@ def interval_of(sums: Sequence[float], counts: Sequence[int], confidence: float)
     total, number = np.asarray(sums, dtype=np.float64), np.asarray(counts, dtype=np.float64)
     if number.sum() == 0:
         return Interval(value=0.0, low=0.0, high=0.0)
-    draws = np.random.default_rng(0).multinomial(len(total), np.full(len(total), 1 / len(total)), size=RESAMPLES)
+    draws = _draws(len(total))
     drawn = draws @ number
     means = (draws @ total)[drawn > 0] / drawn[drawn > 0]
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])

@@ -37,7 +37,10 @@ class TrainingParams(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_lightgbm(self) -> dict[str, object]:
         """Return LightGBM's own parameters. `deterministic`, one way of building histograms, a fixed number of
-        threads and seeds make the bytes repeatable (https://lightgbm.readthedocs.io/en/stable/Parameters.html)."""
+        threads and seeds make the bytes repeatable (https://lightgbm.readthedocs.io/en/stable/Parameters.html).
+
+        One thread: several wait for each other in a loop, and beside a busy process took three times as long as one.
+        """
         return {
             "objective": "binary",
             "num_leaves": self.leaves,
@@ -51,7 +54,7 @@ class TrainingParams(msgspec.Struct, frozen=True, kw_only=True):
             "seed": self.seed,
             "deterministic": True,
             "force_row_wise": True,
-            "num_threads": 2,
+            "num_threads": 1,
             "verbosity": -1,
         }
 

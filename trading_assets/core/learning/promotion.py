@@ -109,8 +109,9 @@ def _probabilities(evaluation: Evaluation, requirements: Requirements) -> Iterat
         f"{_interval(gain, evaluation.confidence)}, which must lie above 0.",
     )
     yield (
-        evaluation.calibration_error <= requirements.maximum_calibration_error,
-        f"Its calibration error is {evaluation.calibration_error:.4f}, at most {requirements.maximum_calibration_error} is allowed.",
+        evaluation.calibration_interval.low <= requirements.maximum_calibration_error,
+        f"Its calibration error is {_interval(evaluation.calibration_interval, evaluation.confidence)}; it must not surely "
+        f"be above {requirements.maximum_calibration_error}.",
     )
 
 
