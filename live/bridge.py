@@ -21,7 +21,7 @@ from websockets.http11 import Request, Response
 
 from live.link import Link
 from live.protocol import MAX_FRAME_BYTES, Gapped, Refused, TerminalProtocol
-from trading_assets.core.errors import UnavailableError
+from trading_assets.core.errors import TradingError, UnavailableError
 from trading_assets.core.messages import FromTerminal, Hello
 
 # The socket takes somewhat more than the protocol, so that an oversized frame gets a sentence and not only a code.
@@ -115,6 +115,9 @@ class Bridge:
                 self._record_refusal(
                     protocol.account, Refused("oversized", text, f"frame over {_SOCKET_LIMIT} bytes", True)
                 )
+        except TradingError as error:
+            # The message was well-formed and says what cannot be: a time outside of all years, for one.
+            await self._refuse(link, protocol.account, Refused("invalid", str(error), "", True))
         except Exception as defect:  # noqa: BLE001 - one terminal's defect must not stop the others; it is reported, not hidden
             self._report(f"session of account {protocol.account}", defect)
             await link.close(_INTERNAL_ERROR, "the daemon could not handle a message; see its journal")
@@ -154,7 +157,7 @@ class Bridge:
             await holder.close(_INTERNAL_ERROR, "replaced by a new connection of the same account")
             await desk.leave(holder)
         await desk.greet(link, hello)
-        return desk
+        return desk if desk.link is link else None
 
     async def _refuse(self, link: Link, account: str | None, refused: Refused) -> None:
         self._record_refusal(account, refused)

@@ -54,7 +54,7 @@ class Desk:
         self._reconciliation = account.reconciliation
         self._opening = account.opening
         self._vigil = Vigil(settings, account.recorder, account.books.orders, account.reconciliation, account.trader)
-        self._is_open = False
+        self._is_open = self._is_opening = False
         self._is_lockstep = False
 
     async def close(self, why: str) -> None:
@@ -78,7 +78,7 @@ class Desk:
             return
         self._trader.disconnected()
         self.link = self._trader.link = link
-        self._is_lockstep, self._is_open = hello.lockstep, False
+        self._is_lockstep, self._is_open, self._is_opening = hello.lockstep, False, False
         self._vigil.restart()
         at = self.account.rule.to_utc(hello.server_time_msc)
         self._recorder.clock = StreamClock(at) if hello.lockstep else self.account.clock
@@ -118,10 +118,8 @@ class Desk:
                         "opening", f"session of {self.account.name}", "the terminal does not answer", "restart it"
                     )
                 self._opening.waiting.append((message, arrived_ns))
-            case Ticks():
-                await self._ticks(message, arrived_ns)
-            case TerminalHeartbeat():
-                await self._heartbeat(message, arrived_ns)
+            case Ticks() | TerminalHeartbeat():
+                await self._market(message, arrived_ns)
             case _:
                 await self._other(message)
         if self._vigil.is_owing:
@@ -161,6 +159,12 @@ class Desk:
                 assert_never(message)
 
     # --- market ---------------------------------------------------------------------------------------------------
+
+    async def _market(self, message: Ticks | TerminalHeartbeat, arrived_ns: int) -> None:
+        if isinstance(message, Ticks):
+            await self._ticks(message, arrived_ns)
+        else:
+            await self._heartbeat(message, arrived_ns)
 
     async def _ticks(self, message: Ticks, arrived_ns: int) -> None:
         for symbol, closing in self._feed.take(message):
@@ -230,22 +234,19 @@ class Desk:
 
     async def _try_to_open(self) -> None:
         """Look at quotes once history, positions and deals are there."""
-        if (
-            self._is_open
-            or not self._opening.is_begun
-            or not self._opening.is_answered
-            or self._reconciliation.is_asking
-        ):
+        opening = self._opening
+        is_waiting = not opening.is_begun or not opening.is_answered or self._reconciliation.is_asking
+        if self._is_open or self._is_opening or is_waiting:
             return
-        records = self._opening.finish()
-        await self._recorder.append(records)
+        self._is_opening = True
+        await self._recorder.append(opening.finish())
         if not self._reconciliation.is_done_once:
             self._distrust("positions and deals could not be asked for")
         self.account.tell_missed()
-        self._is_open = True
-        waiting = self._opening.take_waiting()
-        for message, arrived_ns in waiting:
-            await self.handle(message, arrived_ns)
+        # What arrives meanwhile waits behind what waits already.
+        while opening.waiting:
+            await self._market(*opening.waiting.popleft())
+        self._is_open, self._is_opening = True, False
 
     async def query(self, what: str) -> bool:
         """Ask the terminal for deals in full, or for the bars since the last one; returns whether it is asked."""
@@ -271,7 +272,7 @@ class Desk:
         if self._vigil.is_owing:
             await self._vigil.pay()
         if self._opening.is_begun and not self._is_open:
-            if self._opening.waited_s > self._settings.answer_timeout_s:
+            if not self._is_opening and self._opening.waited_s > self._settings.answer_timeout_s:
                 await self._opening.ask_again(link)
                 self._reconciliation.give_up()
                 await self._try_to_open()

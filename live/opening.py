@@ -7,6 +7,7 @@ deals are reconciled at the same time by `live.reconciliation`.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -68,7 +69,8 @@ class Opening:
         self._asked_s = 0.0
         self.is_begun = False
         """Whether this session's first snapshot has come."""
-        self.waiting: list[tuple[Ticks | TerminalHeartbeat, int]] = []
+        self.waiting: deque[tuple[Ticks | TerminalHeartbeat, int]] = deque()
+        """Messages that may not be looked at yet, in order."""
 
     @property
     def is_answered(self) -> bool:
@@ -86,11 +88,6 @@ class Opening:
         self._questions.clear()
         self.waiting.clear()
 
-    def take_waiting(self) -> list[tuple[Ticks | TerminalHeartbeat, int]]:
-        """Return the messages that waited, in order."""
-        waiting, self.waiting = self.waiting, []
-        return waiting
-
     def make_windows(
         self,
         specs: Mapping[str, SymbolState],
@@ -102,7 +99,9 @@ class Opening:
         made: list[BarValues] = []
         for symbol in fresh:
             window = SymbolWindow(symbol, self._feature_set, specs[symbol].point)
-            for timeframe, recorded in bars.get(symbol, {}).items():
+            past = bars.get(symbol, {})
+            # Without base bars (the timeframe was changed) the chart begins anew, all of it from the terminal.
+            for timeframe, recorded in past.items() if past.get(self._feature_set.base) else ():
                 for bar in recorded:
                     window.restore(timeframe, bar)
             made += window.resume()

@@ -19,7 +19,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from played import Played, play_once  # noqa: E402 - it lies beside this file
+from played import Played, play_once
 
 # The asset graph reads these when it is imported: each test process works on a home of its own, never on one of yours.
 OWN_HOME = Path(tempfile.mkdtemp(prefix="trading-tests-"))

@@ -92,7 +92,11 @@ def _interrupted(home: Home, command: tuple[str, ...]) -> tuple[int, list[str]]:
         env=environment(), cwd=PROJECT, start_new_session=True,
     )  # fmt: skip
     until = time.monotonic() + PATIENCE_S
-    while not list(home.raw.glob("*/*/stream=trading/date=2026-01-05/*/*")) and demo.poll() is None and time.monotonic() < until:
+    while (
+        not list(home.raw.glob("*/*/stream=trading/date=2026-01-05/*/*"))
+        and demo.poll() is None
+        and time.monotonic() < until
+    ):
         time.sleep(0.02)  # another process fills the folder
     demo.send_signal(signal.SIGINT)
     code = demo.wait(PATIENCE_S)
@@ -107,7 +111,9 @@ def processes_of(home: Home) -> list[str]:
 
 def copy(home: Home, folder: Path) -> Home:
     """Copy a played home, without its databases, to write in."""
-    shutil.copytree(home.root, folder, ignore=shutil.ignore_patterns("postgres", "mlflow", "dagster", "*.lock"))
+    shutil.copytree(
+        home.root, folder, ignore=shutil.ignore_patterns("postgres", "mlflow", "dagster", "*.lock"), dirs_exist_ok=True
+    )
     return Home(folder)
 
 

@@ -86,7 +86,8 @@ def faults_of_commands(text: str) -> list[str]:
                 faults.append(f"trading {name}")
                 continue
             known = {text for one in command.params if isinstance(one, click.Option) for text in one.opts}
-            faults += [f"trading {name} {option}" for option in OPTION.findall(rest) if option not in known]
+            ours = rest.split(" -- ")[0]  # what follows belongs to another program
+            faults += [f"trading {name} {option}" for option in OPTION.findall(ours) if option not in known]
     return faults
 
 

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from live.protocol import MAX_FRAME_BYTES
 from live.settings import read_settings
 from trading_assets.core.errors import StateError, UnavailableError
-from trading_assets.core.messages import Hello, Processed, Refusal, Resync
+from trading_assets.core.messages import Hello, Processed, Refusal, Resync, TerminalHeartbeat
 from trading_assets.core.records import BreakerEvent, Decision, OpsError, Quarantine
 
 
@@ -150,3 +150,15 @@ async def test_the_end_of_the_daemon_hangs_up_on_the_terminal(home: Path) -> Non
         connection = await connect(f"ws://127.0.0.1:{daemon.port}", proxy=None)
     with pytest.raises(ConnectionClosed):
         await connection.recv()
+
+
+async def test_a_heartbeat_from_the_far_future_is_refused_and_the_terminal_may_come_again(
+    daemon: RunningDaemon, terminal: ScriptedTerminal
+) -> None:
+    await terminal.settle(START)
+    await terminal.send(TerminalHeartbeat, server_time_msc=10**15)
+    assert await terminal.closed() == 1008
+    assert "outside 1970 to 2099" in terminal.refusals()[0].text
+    async with daemon.terminal() as again:
+        await again.hello()
+        await again.settle(START)

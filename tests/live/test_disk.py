@@ -62,9 +62,11 @@ async def test_no_order_leaves_while_the_disk_fails_and_trading_goes_on_after_it
 
 
 async def test_a_bar_whose_decision_never_became_durable_is_decided_after_the_restart(home: Path) -> None:
-    disk = Disk()
-    with pytest.raises(StateError, match="No space left"):
+    disk, terminals = Disk(), []
+
+    async def play_until_the_decision_fails() -> None:
         async with daemon_at(home, sync=disk.sync) as daemon, daemon.terminal() as terminal:
+            terminals.append(terminal)
             await terminal.hello()
             await terminal.settle(START)
             await terminal.step()
@@ -73,6 +75,10 @@ async def test_a_bar_whose_decision_never_became_durable_is_decided_after_the_re
             await terminal.heartbeat(START + 2 * BAR)
             while "No space left" not in (await daemon.status())["journal"]["health"]:
                 continue
+
+    with pytest.raises(StateError, match="No space left"):
+        await play_until_the_decision_fails()
+    (terminal,) = terminals
     assert [bar.close_at for bar in records(home, Bar) if bar.timeframe == "M5"][-1] == START + 2 * BAR
     assert [decision.bar_close_at for decision in records(home, Decision)] == [START + BAR]
     async with daemon_at(home) as daemon, daemon.terminal() as later:

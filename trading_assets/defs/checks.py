@@ -14,6 +14,7 @@ import polars as pl
 
 from trading_assets.core import ids, integrity
 from trading_assets.core.integrity import Difference
+from trading_assets.core.learning.dataset import KEY
 from trading_assets.core.trades.ledger import conservation
 from trading_assets.defs.ops import OPS_ACCOUNT, OPS_TENANT, write_ops
 from trading_assets.defs.resources import Storage
@@ -68,6 +69,11 @@ def _every_decision(lake: Lake) -> list[Difference]:
     return integrity.counts_agree(counts)
 
 
+def _keys(lake: Lake) -> list[Difference]:
+    keys = lake.scan("learning_dataset").select(KEY).collect()
+    return integrity.keys_are_unique("learning_dataset", keys, KEY)
+
+
 def _gaps(lake: Lake) -> list[Difference]:
     bars = lake.scan("bars").filter(pl.col("timeframe") == "M5").collect()
     return integrity.bars_have_no_gaps(bars)
@@ -93,6 +99,7 @@ CHECK_LIST: tuple[Check, ...] = (
     Check("closed_trades_have_outcomes", "trades", ("outcomes",), _ended),
     Check("outcomes_equal_trades", "trades", ("outcomes",), _told_alike),
     Check("no_cent_is_lost", "pnl_events", ("raw_deals", "raw_accounts"), _conserved),
+    Check("keys_are_unique", "learning_dataset", (), _keys),
     Check("bars_have_no_gaps", "bars", (), _gaps),
 )
 
@@ -133,7 +140,18 @@ def chain_faults(home: Home) -> list[Difference]:
 
 
 @whole_table_asset(
-    "findings", ["chart_windows", "feature_windows", "signals", "orders", "trades", "outcomes", "pnl_events", "bars"]
+    "findings",
+    [
+        "chart_windows",
+        "feature_windows",
+        "signals",
+        "orders",
+        "trades",
+        "outcomes",
+        "pnl_events",
+        "bars",
+        "learning_dataset",
+    ],
 )
 def findings(storage: Storage) -> dg.MaterializeResult[Any]:
     now = datetime.now(UTC)

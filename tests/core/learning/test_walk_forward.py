@@ -96,3 +96,14 @@ def test_a_fold_is_scored_without_its_own_and_later_outcomes(make_rows, feature_
     assert np.array_equal(honest.baseline[until], told.baseline[until])
     assert not np.array_equal(honest.raw[~until], told.raw[~until])
     assert set(honest.judged().fold) == {1, 2}
+
+
+def test_folds_trained_side_by_side_score_as_each_does_alone(make_rows, feature_names) -> None:  # type: ignore[no-untyped-def]
+    frame = make_rows(4, days=12, edge=0.5)
+    decided = frame["decided_at"].dt.epoch("ms").to_numpy()
+    folds = splits(decided, frame["label_end_at"].dt.epoch("ms").to_numpy(), 4)
+    params = TrainingParams(trees=20, leaves=7, rows_per_leaf=50)
+    matrix = matrix_of(frame, len(feature_names))
+    together = predict_out_of_fold(matrix, frame, feature_names, folds, params)
+    alone = [predict_out_of_fold(matrix, frame, feature_names, [fold], params).raw for fold in folds]
+    assert np.array_equal(together.raw, np.concatenate(alone))

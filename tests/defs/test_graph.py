@@ -1,0 +1,168 @@
+"""The asset graph as people see it in Dagster: every asset has its place, its owner and its words, and nothing else is there."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+
+from trading_assets.core import integrity
+from trading_assets.core.records import RECORD_TYPES
+from trading_assets.core.tables import TABLES, raw_name
+from trading_assets.defs.checks import CHECK_LIST
+from trading_assets.defs.tasks import TASKS
+
+RAW = {raw_name(kind): set[str]() for kind in RECORD_TYPES}
+DECIDED = {"raw_decisions", "chart_windows", "feature_windows"}
+
+# The sentence: raw → market → chart windows → features → feature windows → signals → trades → ledger → labels → dataset →
+# meta-model → promotion → release; what is checked and read comes beside it.
+SNAPSHOT: dict[str, dict[str, set[str]]] = {
+    "raw": RAW,
+    "market": {"bars": {"raw_quotes", "raw_bars", "raw_symbol_specs"}, "regimes": {"features"}},
+    "features": {
+        "chart_windows": {"bars", "raw_decisions"},
+        "features": {"bars", "chart_windows"},
+        "feature_definitions": {"features"},
+        "feature_windows": {"features", "chart_windows", "raw_decisions"},
+    },
+    "signals": {"signals": DECIDED, "candidates": DECIDED, "predictions": DECIDED},
+    "trades": {
+        "orders": {"raw_orders", "signals"},
+        "trades": {"raw_deals", "orders", "candidates", "outcomes"},
+        "marks": {"raw_marks"},
+        "outcomes": {"raw_outcomes"},
+        "holdings": {"trades", "marks", "raw_deals"},
+    },
+    "ledger": {
+        "pnl_events": {"raw_deals"},
+        "equity_curve": {"raw_deals", "marks"},
+        "equity_daily": {"equity_curve", "raw_deals"},
+    },
+    "labels": {"labels": {"candidates", "bars", "raw_symbol_specs"}},
+    "dataset": {
+        "learning_dataset": {
+            "labels", "signals", "candidates", "outcomes", "feature_windows", "feature_definitions"
+        }
+    },
+    "learning": {
+        "meta_models": {"learning_dataset"}, "promotions": {"meta_models"}, "release": {"promotions"}
+    },
+    "integrity": {
+        "findings": {
+            "chart_windows", "feature_windows", "signals", "orders", "trades", "outcomes", "pnl_events", "bars",
+            "learning_dataset",
+        },
+        "transforms": {"raw_transforms"},
+    },
+    "marts": {
+        "fct_signals": {"signals", "candidates", "labels", "fct_trades"},
+        "fct_trades": {"trades", "signals", "candidates", "outcomes", "labels"},
+        "daily_performance": {"equity_daily", "fct_trades", "signals"},
+        "model_performance": {"meta_models", "promotions", "signals", "candidates", "labels", "fct_trades"},
+    },
+    "docs": {"data_docs": {"fct_signals", "fct_trades", "daily_performance", "model_performance"}},
+}  # fmt: skip
+
+ONE_WRITER_EACH = {"learning_dataset", "meta_models", "promotions", "findings", "transforms", "feature_definitions"}
+"""Tables written as a whole: everything else has daily partitions."""
+
+
+@pytest.fixture(scope="module")
+def assets(graph: dg.Definitions) -> dict[str, object]:
+    """Every asset by name."""
+    nodes = graph.resolve_asset_graph()
+    return {key.to_user_string(): nodes.get(key) for key in nodes.get_all_asset_keys()}
+
+
+def upstream(assets: dict[str, object], name: str) -> set[str]:
+    """Every asset that one depends on, near or far."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        parents = {key.to_user_string() for key in assets[waiting.pop()].parent_keys}  # type: ignore[attr-defined]
+        waiting += parents - found
+        found |= parents
+    return found
+
+
+def test_the_graph_is_what_it_is_meant_to_be(assets: dict[str, object]) -> None:
+    seen: dict[str, dict[str, set[str]]] = {}
+    for name, node in assets.items():
+        parents = {key.to_user_string() for key in node.parent_keys}  # type: ignore[attr-defined]
+        seen.setdefault(node.group_name, {})[name] = parents  # type: ignore[attr-defined]
+    assert seen == SNAPSHOT
+
+
+def test_every_asset_has_an_owner_words_and_kinds_and_somebody_makes_it(assets: dict[str, object]) -> None:
+    for name, node in assets.items():
+        assert node.owners, name  # type: ignore[attr-defined]
+        assert len(node.description or "") > 20, name  # type: ignore[attr-defined]
+        assert node.kinds, name  # type: ignore[attr-defined]
+        assert node.is_executable, name  # type: ignore[attr-defined]
+
+
+def test_every_table_is_an_asset_that_shows_its_columns(assets: dict[str, object]) -> None:
+    assert TABLES.keys() <= assets.keys()
+    for name, table in TABLES.items():
+        schema = assets[name].metadata["dagster/column_schema"]  # type: ignore[attr-defined]
+        assert [column.name for column in schema.columns] == list(table.names)
+        assert all(column.description for column in schema.columns)
+
+
+def test_the_release_is_reached_from_the_raw_journal_through_the_chart_window(assets: dict[str, object]) -> None:
+    way = upstream(assets, "release")
+    assert way >= {
+        "raw_quotes", "raw_decisions", "bars", "chart_windows", "features", "feature_windows", "signals", "candidates",
+        "outcomes", "labels", "learning_dataset", "meta_models", "promotions",
+    }  # fmt: skip
+    assert "bars" in upstream(assets, "chart_windows")
+    assert "chart_windows" in upstream(assets, "features")
+
+
+def test_no_asset_depends_on_itself(assets: dict[str, object]) -> None:
+    assert [name for name in assets if name in upstream(assets, name)] == []
+
+
+def test_every_table_of_days_has_the_same_partitions_and_is_backfilled_in_one_run(
+    graph: dg.Definitions, assets: dict[str, object]
+) -> None:
+    of_days = {name for name in TABLES if assets[name].partitions_def is not None}  # type: ignore[attr-defined]
+    assert of_days == TABLES.keys() - ONE_WRITER_EACH
+    assert len({assets[name].partitions_def for name in of_days}) == 1  # type: ignore[attr-defined]
+    for name in of_days:
+        assert assets[name].backfill_policy == dg.BackfillPolicy.single_run(), name  # type: ignore[attr-defined]
+        assert not assets[name].partition_mappings, name  # type: ignore[attr-defined]
+    assert graph.resolve_asset_graph().get(dg.AssetKey("bars")).partitions_def.get_first_partition_key() == "2026-01-01"
+
+
+def test_tables_written_together_have_the_same_upstream(graph: dg.Definitions, assets: dict[str, object]) -> None:
+    # A backfill refuses them otherwise.
+    for definition in graph.resolve_all_asset_specs():
+        together = {key.to_user_string() for key in graph.resolve_asset_graph().get(definition.key).execution_set_asset_keys}  # fmt: skip
+        parents = {frozenset(assets[name].parent_keys) for name in together if name in TABLES}  # type: ignore[attr-defined]
+        assert len(parents) <= 1, together
+
+
+def test_every_integrity_check_belongs_to_an_asset_and_every_rule_is_checked(
+    graph: dg.Definitions, assets: dict[str, object]
+) -> None:
+    checked = {(key.asset_key.to_user_string(), key.name) for key in graph.resolve_asset_graph().asset_check_keys}
+    assert {(one.asset, one.name) for one in CHECK_LIST} <= checked
+    reads = {name for one in CHECK_LIST for name in (one.asset, *one.also_reads)}
+    assert reads <= assets.keys()
+    rules = {
+        name for name, rule in vars(integrity).items()
+        if callable(rule) and getattr(rule, "__annotations__", {}).get("return") == "list[Difference]" and not name.startswith("_")
+    }  # fmt: skip
+    used = {name for one in CHECK_LIST for name in one.run.__code__.co_names}
+    assert rules <= used
+
+
+def test_every_dbt_model_is_tested(graph: dg.Definitions) -> None:
+    checked = {key.asset_key.to_user_string() for key in graph.resolve_asset_graph().asset_check_keys}
+    assert checked >= SNAPSHOT["marts"].keys()
+
+
+def test_every_group_belongs_to_one_job() -> None:
+    groups = [group for task in TASKS for group in task.groups]
+    assert sorted(groups) == sorted(SNAPSHOT)
