@@ -185,7 +185,6 @@ class Desk:
         if self._is_lockstep:
             await self.account.release.follow()
         await self._settlement.retry()
-        self._trader.take_timings()
         closed = self._feed.advance(at, chain)
         # The market's commit starts now and goes on while the features are computed.
         recorder.start_commit()

@@ -89,6 +89,8 @@ class Trader:
         self.decisions += 1
         intents, records = self._plan(decision)
         clocked = _Clocked(arrived_ns, featured_ns - started_ns, decided_ns - resumed_ns, decided_ns)
+        # Stage times of earlier decisions share this commit: with the market's they would cost a sync of their own.
+        self.take_timings()
         # From here on the decision has its place in the journal: what is recorded later stands behind it.
         self._recorder.start(self._act(decision, intents, self._recorder.hand_over(records), clocked))
 

@@ -156,9 +156,15 @@ def exec(command: tuple[str, ...], home: str | None) -> None:
     import subprocess
 
     from trading_assets.cli.environment import beside_python
+    from trading_assets.core.errors import InputError
 
     with running(home_of(home)):
-        done = subprocess.run([beside_python(command[0]), *command[1:]], check=False)
+        try:
+            done = subprocess.run([beside_python(command[0]), *command[1:]], check=False)
+        except FileNotFoundError as error:
+            raise InputError(
+                "running", command[0], "there is no such program", "name one of the virtual environment or of the path"
+            ) from error
     sys.exit(done.returncode)
 
 

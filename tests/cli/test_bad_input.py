@@ -1,0 +1,163 @@
+"""Whatever is given wrong: one sentence that says what, where and how to mend it, a code that is not 0, nothing harmed."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from played import environment, trading
+from said import Say
+
+from trading_assets.cli.environment import beside_python
+
+UNKNOWN = "01KED7JKR0JPBXQVPXAXYTRMF9"
+
+
+# --- playing a market ---------------------------------------------------------------------------------------------
+
+
+def test_a_market_that_is_not_there(say: Say, tmp_path: Path) -> None:
+    said = say("demo", "--market", tmp_path / "nowhere.csv", "--home", tmp_path / "home")
+    assert said.code == 1
+    assert str(tmp_path / "nowhere.csv") in said.sentence
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\x01\x02" * 100, b"name,age\nann,7\n"])
+def test_a_market_of_no_known_format(say: Say, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "EURUSD.csv").write_bytes(content)
+    said = say("demo", "--market", tmp_path / "EURUSD.csv", "--home", tmp_path / "home")
+    assert said.code == 1
+    assert "EURUSD.csv" in said.sentence
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("clock", ["mars", "+99", "eu/us", ""])
+def test_a_clock_that_is_none(say: Say, tmp_path: Path, shared_data: Path, clock: str) -> None:
+    said = say("demo", "--market", shared_data / "mt5", "--clock", clock, "--home", tmp_path / "home")
+    assert said.code == 1
+    assert said.sentence
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_timeframe_that_cannot_be_decided_on(say: Say, tmp_path: Path) -> None:
+    said = say("demo", "--timeframe", "H4", "--home", tmp_path / "home")
+    assert said.code == 2
+    assert "'H4' is not one of 'M1', 'M5'" in said.err
+
+
+# --- asking -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command", [["status"], ["verify"], ["trace", UNKNOWN], ["explain", UNKNOWN], ["send", "halt"]]
+)
+def test_a_home_in_which_nothing_has_run(say: Say, tmp_path: Path, command: list[str]) -> None:
+    said = say(*command, "--home", tmp_path)
+    assert said.code == 1
+    assert str(tmp_path) in said.sentence
+    assert "there is no journal" in said.sentence
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [[], [UNKNOWN, "--day", "2026-01-05"]])
+def test_explain_takes_a_signal_or_a_day(say: Say, tmp_path: Path, arguments: list[str]) -> None:
+    said = say("explain", *arguments, "--home", tmp_path)
+    assert said.code == 2
+    assert "name a signal id, or a day with --day" in said.err
+
+
+# --- running jobs -------------------------------------------------------------------------------------------------
+
+
+def test_a_job_there_is_none_of(say: Say, tmp_path: Path) -> None:
+    said = say("materialise", "everything", "--home", tmp_path)
+    assert said.code == 1
+    assert said.sentence == (
+        "running job 'everything': there is no such job; "
+        "use one of ingest, ledger, dataset, integrity, retrain, marts, docs."
+    )
+
+
+@pytest.mark.parametrize("half", [["--from", "2026-01-05"], ["--to", "2026-01-05"]])
+def test_half_a_range(say: Say, tmp_path: Path, half: list[str]) -> None:
+    said = say("materialise", "ingest", *half, "--home", tmp_path)
+    assert said.code == 1
+    assert said.sentence == (
+        "running job ingest: half a range of days was given; give both --from and --to, or neither."
+    )
+
+
+def test_a_range_that_ends_before_it_begins(say: Say, tmp_path: Path) -> None:
+    said = say("materialise", "ingest", "--from", "2026-01-06", "--to", "2026-01-05", "--home", tmp_path)
+    assert said.code == 1
+    assert "2026-01-06" in said.sentence
+
+
+def test_a_day_before_the_first_partition(say: Say, tmp_path: Path) -> None:
+    said = say("materialise", "ingest", "--from", "2025-12-01", "--to", "2025-12-02", "--home", tmp_path)
+    assert said.code == 1
+    assert "2025-12-01" in said.sentence
+
+
+def test_a_day_that_is_none(say: Say, tmp_path: Path) -> None:
+    said = say("materialise", "ingest", "--from", "monday", "--to", "2026-01-05", "--home", tmp_path)
+    assert said.code == 2
+    assert "'monday' does not match the format" in said.err
+
+
+def test_a_first_date_that_is_none_is_a_sentence_also_before_the_graph_is_built(
+    tmp_path: Path,
+) -> None:
+    done = subprocess.run(
+        [beside_python("trading"), "materialise", "ingest", "--home", str(tmp_path)], capture_output=True, text=True,
+        env=environment(TRADING_FIRST_DATE="yesterday"), timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.strip() == (
+        "trading: reading TRADING_FIRST_DATE: 'yesterday' is not a date; write it as 2026-01-31."
+    )
+
+
+# --- running everything -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port another program listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield int(server.getsockname()[1])
+
+
+@pytest.mark.parametrize("name", ["daemon", "dagster", "mlflow", "docs"])
+def test_a_port_in_use(say: Say, tmp_path: Path, taken: int, name: str) -> None:
+    home = tmp_path / "home"
+    others = [f"--{other}-port=0" for other in ("daemon", "dagster", "mlflow", "docs") if other != name]
+    said = say("up", f"--{name}-port", str(taken), *others, "--home", home)
+    assert said.code == 1
+    assert said.sentence == (
+        f"starting {name} on port {taken}: another program is using that port; "
+        f"stop it, or choose another with --{name}-port."
+    )
+    assert not home.exists()
+
+
+def test_a_command_the_daemon_does_not_know(say: Say, tmp_path: Path) -> None:
+    said = say("send", "dance", "--home", tmp_path)
+    assert said.code == 2
+    assert "'dance' is not one of" in said.err
+
+
+def test_a_database_url_that_is_none(tmp_path: Path, say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADING_DATABASE_URL", "mysql://somewhere/x")
+    said = say("materialise", "ledger", "--home", tmp_path)
+    assert said.code == 1
+    assert "TRADING_DATABASE_URL: mysql is not PostgreSQL" in said.sentence
+
+
+def test_help_and_version_need_no_home() -> None:
+    assert trading("--help").returncode == 0
+    assert trading("--version").stdout.strip().endswith("0.1.0")

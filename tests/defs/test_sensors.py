@@ -1,0 +1,154 @@
+"""What starts runs: schedules that find nothing start nothing, and the dataset's growth starts a training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+from played import Played
+
+from trading_assets.core.records import Quote
+from trading_assets.core.tables import TABLES
+from trading_assets.defs.resources import Storage
+from trading_assets.defs.sensors import RETRAIN_AFTER_ROWS, recent_days, retrain_on_new_labels
+from trading_assets.defs.tasks import LABEL_LAG_DAYS, RANGE_TAGS, TASKS
+from trading_assets.store.home import Home
+from trading_assets.store.ingestion import mark_ingested
+from trading_assets.store.journal import Journal
+from trading_assets.store.lake import Lake
+
+pytestmark = pytest.mark.timeout(900)
+
+AT = datetime(2026, 1, 9, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("dagster"))) as local:
+        yield local
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """A home with empty tables."""
+    home = Home(tmp_path)
+    Lake(home.lake).ensure_tables()
+    return home
+
+
+def tick(graph: dg.Definitions, instance: dg.DagsterInstance, home: Home, job: str) -> Any:
+    """Let a job's schedule look at a home."""
+    schedule = graph.resolve_schedule_def(f"{job}_schedule")
+    resources = {"storage": Storage(root=str(home.root))}
+    with dg.build_schedule_context(instance, scheduled_execution_time=AT, resources=resources) as context:
+        return schedule.evaluate_tick(context)
+
+
+# --- schedules ----------------------------------------------------------------------------------------------------
+
+
+def test_a_schedule_that_finds_nothing_says_so_and_starts_nothing(
+    graph: dg.Definitions, instance: dg.DagsterInstance, home: Home
+) -> None:
+    for job in ("ingest", "ledger", "dataset"):
+        seen = tick(graph, instance, home, job)
+        assert seen.run_requests == []
+        assert seen.skip_message == "nothing has changed."
+
+
+async def test_ingestion_takes_the_days_that_have_grown_and_the_day_before(
+    graph: dg.Definitions, instance: dg.DagsterInstance, home: Home, record_of: Callable[..., Any]
+) -> None:
+    async with Journal.open(home.raw, "test") as journal:
+        await journal.append([record_of(Quote, tenant="t", account="a", event_at=AT, known_at=AT)])
+    (request,) = tick(graph, instance, home, "ingest").run_requests
+    assert [request.tags[tag] for tag in RANGE_TAGS] == ["2026-01-08", "2026-01-09"]
+    mark_ingested(home, "market", [AT.date()])
+    assert tick(graph, instance, home, "ingest").run_requests == []
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
+def test_a_job_that_still_runs_waits_for_the_next_tick(
+    graph: dg.Definitions, instance: dg.DagsterInstance, home: Home, status: dg.DagsterRunStatus
+) -> None:
+    for task in TASKS:
+        instance.add_run(dg.DagsterRun(job_name=task.job, status=status))
+        seen = tick(graph, instance, home, task.job)
+        assert seen.run_requests == []
+        assert seen.skip_message == f"{task.job} is still running; the next tick takes what has come since."
+
+
+def test_a_job_without_days_is_started_by_the_clock(
+    graph: dg.Definitions, instance: dg.DagsterInstance, home: Home
+) -> None:
+    for job in ("integrity", "retrain", "marts", "docs"):
+        assert len(tick(graph, instance, home, job).run_requests) == 1
+
+
+def test_ledger_and_dataset_take_the_days_that_may_still_change(
+    graph: dg.Definitions, instance: dg.DagsterInstance, played: Played
+) -> None:
+    last = Lake(played.home.lake).dates("signals")[-1]
+    days = [(last - timedelta(days=LABEL_LAG_DAYS)), last]
+    for job in ("ledger", "dataset"):
+        (request,) = tick(graph, instance, played.home, job).run_requests
+        assert [request.tags[tag] for tag in RANGE_TAGS] == [day.isoformat() for day in days]
+    assert recent_days(Lake(played.home.lake)) == tuple(days)
+
+
+# --- the sensor on the dataset ------------------------------------------------------------------------------------
+
+
+def look(graph: dg.Definitions, instance: dg.DagsterInstance, home: Home) -> Any:
+    """Materialise the dataset and let the sensor look."""
+    instance.report_runless_asset_event(dg.AssetMaterialization("learning_dataset"))
+    resources = {"storage": Storage(root=str(home.root))}
+    with dg.build_sensor_context(
+        instance, definitions=graph, resources=resources, sensor_name="retrain_on_new_labels"
+    ) as context:
+        return retrain_on_new_labels.evaluate_tick(context)
+
+
+def fill(lake: Lake, like: pl.DataFrame, rows: int) -> None:
+    """Fill the dataset with rows of a played one, numbered where it has too few."""
+    numbered = pl.concat([like.head(1)] * rows).with_columns(idea_id=pl.int_range(rows).cast(pl.String))
+    lake.append("learning_dataset", numbered.select(TABLES["learning_dataset"].names))
+
+
+def test_too_few_new_labels_start_no_training(
+    graph: dg.Definitions, instance: dg.DagsterInstance, home: Home, played: Played
+) -> None:
+    like = Lake(played.home.lake).read("learning_dataset")
+    fill(Lake(home.lake), like, RETRAIN_AFTER_ROWS - 1)
+    seen = look(graph, instance, home)
+    assert not seen.run_requests
+    assert seen.skip_message == f"{RETRAIN_AFTER_ROWS - 1} new labelled rows; {RETRAIN_AFTER_ROWS} start a training."
+
+
+def test_enough_new_labels_start_one_training_for_that_version(
+    graph: dg.Definitions, instance: dg.DagsterInstance, home: Home, played: Played
+) -> None:
+    lake = Lake(home.lake)
+    fill(lake, Lake(played.home.lake).read("learning_dataset"), RETRAIN_AFTER_ROWS)
+    (request,) = look(graph, instance, home).run_requests
+    assert request.job_name in (None, "retrain")
+    assert request.run_key == f"dataset-{lake.version('learning_dataset')}"
+    assert request.tags["trigger"] == f"{RETRAIN_AFTER_ROWS} new labelled rows"
+
+
+def test_rows_a_model_was_trained_on_are_not_new(
+    graph: dg.Definitions, instance: dg.DagsterInstance, home: Home, played: Played
+) -> None:
+    lake, theirs = Lake(home.lake), Lake(played.home.lake)
+    fill(lake, theirs.read("learning_dataset"), RETRAIN_AFTER_ROWS)
+    trained = theirs.read("meta_models").head(1)
+    assert trained["row_count"][0] > 0
+    lake.append("meta_models", trained)
+    seen = look(graph, instance, home)
+    assert not seen.run_requests
+    assert seen.skip_message.startswith(f"{RETRAIN_AFTER_ROWS - trained['row_count'][0]} new labelled rows")

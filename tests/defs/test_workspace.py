@@ -1,0 +1,44 @@
+"""A fresh clone: the workspace loads and the generated pages are up to date, with nothing set in the environment."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from played import PROJECT, environment, trading
+
+from trading_assets.cli.environment import beside_python
+
+pytestmark = pytest.mark.timeout(300)
+
+
+WORKSPACE = str(PROJECT / "workspace.yaml")
+
+
+def test_the_workspace_loads_with_nothing_set(tmp_path: Path) -> None:
+    # Elsewhere, for Dagster takes the dagster.yaml of the folder it is started in, and ours asks for PostgreSQL.
+    done = subprocess.run(
+        [beside_python("dagster"), "definitions", "validate", "-w", WORKSPACE],
+        cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Validation successful for code location trading_assets" in done.stdout + done.stderr
+
+
+def test_the_workspace_loads_in_the_checkout_with_the_databases_of_a_home(tmp_path: Path) -> None:
+    done = trading("exec", "--home", str(tmp_path), "dagster", "definitions", "validate", "-w", WORKSPACE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Validation successful for code location trading_assets" in done.stdout + done.stderr
+
+
+def test_a_program_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    done = trading("exec", "--home", str(tmp_path), "nonesuch")
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("trading: running nonesuch: there is no such program; ")
+
+
+def test_everything_generated_is_up_to_date() -> None:
+    done = trading("schemas", "--check")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "up to date" in done.stdout
