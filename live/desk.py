@@ -190,6 +190,8 @@ class Desk:
         recorder.start_commit()
         for symbol, closing in closed:
             await self._trader.decide(symbol, closing.bar, chain, arrived_ns)
+        if not closed:
+            self._trader.take_timings()
         if len(closed) < len(self._feed.windows):
             await self._decide_owed(at, chain, arrived_ns)
         if self._is_lockstep:

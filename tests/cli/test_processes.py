@@ -81,7 +81,7 @@ def test_a_second_daemon_on_the_same_journal_says_so(home: Home) -> None:
     settings, _ = write_settings(home, LIVE)
     daemon = Daemon(home, settings)
     try:
-        with pytest.raises(UnavailableError, match=r"starting the daemon: .*another"):
+        with pytest.raises(UnavailableError, match=r"starting the daemon: .*process \d+ already writes to it"):
             Daemon(home, settings)
     finally:
         assert daemon.stop() == 0

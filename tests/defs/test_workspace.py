@@ -32,12 +32,6 @@ def test_the_workspace_loads_in_the_checkout_with_the_databases_of_a_home(tmp_pa
     assert "Validation successful for code location trading_assets" in done.stdout + done.stderr
 
 
-def test_a_program_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
-    done = trading("exec", "--home", str(tmp_path), "nonesuch")
-    assert done.returncode == 1
-    assert done.stderr.strip().splitlines()[-1].startswith("trading: running nonesuch: there is no such program; ")
-
-
 def test_everything_generated_is_up_to_date() -> None:
     done = trading("schemas", "--check")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -37,6 +37,8 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     warnings.filterwarnings("ignore", message="Parameter `backfill_policy`")
     warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
+    # Read when MLflow is imported: it tells of every table it creates.
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
 
 @contextmanager
@@ -48,8 +50,16 @@ def running(home: Home, first_date: date | None = None) -> Iterator[None]:
         raise InputError(
             "starting", PROJECT, "dagster.yaml is not there", "run `trading` from an editable install of the checkout"
         )
-    for folder in (home.root, home.dagster, home.mlflow, home.logs, home.dbt):
-        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        for folder in (home.root, home.dagster, home.mlflow, home.logs, home.dbt):
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            "preparing the home",
+            home.root,
+            error.strerror or str(error),
+            "name another one with --home, or mend its permissions",
+        ) from error
     with open_databases(home.postgres, os.environ.get("TRADING_DATABASE_URL")) as databases:
         os.environ.update(
             {
@@ -62,8 +72,6 @@ def running(home: Home, first_date: date | None = None) -> Iterator[None]:
                 "DAGSTER_HOME": str(PROJECT),
                 # One insert for a run's many partition events instead of one each: three times faster over 250 days.
                 "DAGSTER_EVENT_BATCH_SIZE": "1000",
-                # It tells of every table it creates.
-                "MLFLOW_LOGGING_LEVEL": "WARNING",
                 "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             }
         )

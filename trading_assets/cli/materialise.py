@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 from trading_assets.cli.environment import running
 from trading_assets.cli.progress import SCREEN, run_with_progress, steps
@@ -18,7 +18,7 @@ PARTITIONED = ("ingest", "ledger", "dataset")
 
 
 def materialise(home: Home, job: str, first: date | None, last: date | None) -> None:
-    """Run the job. Raises InputError for a job there is none of, or half a range."""
+    """Run the job. Raises InputError for a job there is none of, half a range, or days that have no partition."""
     names = [task.job for task in TASKS]
     if job not in names:
         raise InputError("running", f"job {job!r}", "there is no such job", f"use one of {', '.join(names)}")
@@ -26,22 +26,34 @@ def materialise(home: Home, job: str, first: date | None, last: date | None) -> 
         raise InputError(
             "running", f"job {job}", "half a range of days was given", "give both --from and --to, or neither"
         )
-    with running(home), steps() as progress:
-        if job not in PARTITIONED:
-            run_with_progress(progress, job, job.capitalize())
-            return
-        stretches = [(first, last)] if first and last else _due(home, job)
-        if not stretches:
-            SCREEN.print("Nothing has changed since the last run.")
-        for start, end in stretches:
-            run_with_progress(progress, job, f"{job.capitalize()}, {start} to {end}", (start, end))
+    with running(home):
+        if first and last and job in PARTITIONED:
+            _check_range(job, first, last)
+        with steps() as progress:
+            if job not in PARTITIONED:
+                run_with_progress(progress, job, job.capitalize())
+                return
+            stretches = [(first, last)] if first and last else _due(home, job)
+            if not stretches:
+                SCREEN.print("Nothing has changed since the last run.")
+            for start, end in stretches:
+                run_with_progress(progress, job, f"{job.capitalize()}, {start} to {end}", (start, end))
+
+
+def _check_range(job: str, first: date, last: date) -> None:
+    begin, today = AssetSettings.from_environment().first_date, datetime.now(UTC).date()
+    if not begin <= first <= last <= today:
+        raise InputError(
+            "running", f"job {job}", f"{first} to {last} is no range of days from {begin} to today",
+            "name the first day with --from and the last with --to, or set TRADING_FIRST_DATE for earlier ones",
+        )  # fmt: skip
 
 
 def _due(home: Home, job: str) -> list[tuple[date, date]]:
-    lake = ready_lake(home)
+    lake, begin = ready_lake(home), AssetSettings.from_environment().first_date
     if job == "ingest":
-        return days_to_materialise(lake, pending_days(home), AssetSettings.from_environment().first_date)
-    recent = recent_days(lake)
+        return days_to_materialise(lake, pending_days(home), begin)
+    recent = recent_days(lake, begin)
     return [recent] if recent else []
 
 

@@ -159,7 +159,7 @@ def verify_report(result: dict[str, Any]) -> None:
     rows: list[tuple[str, object]] = [
         ("Journal", f"{journal['records']} records, {journal['seals']} seals, {journal['segments']} segments"),
         *(("Fault", f"{one['segment']} line {one['line']}: expected {one['expectation']}, found {one['observed']}; {one['repair']}") for one in result["faults"]),
-        *((name.replace("_", " ").capitalize(), result[name]) for name in ("features", "windows", "ledger", "untraced_trades") if name in result),
+        *((name.replace("_", " ").capitalize(), _plain(result[name])) for name in ("features", "windows", "ledger", "untraced_trades") if name in result),
         ("Not ingested", ", ".join(result["pending_days"]) or "nothing"),
         ("Verdict", "clean" if result["is_clean"] else "NOT clean"),
     ]  # fmt: skip

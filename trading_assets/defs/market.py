@@ -44,7 +44,15 @@ def bars_of_days(lake: Lake, days: Sequence[date]) -> pl.DataFrame:
     for owner in sorted(owners):
         mine = pl.all_horizontal(pl.col(name) == value for name, value in zip(OWNER, owner, strict=True))
         parts += _bars_of_symbol(owner, quotes.filter(mine), history.filter(mine), known_points.get(owner))
-    return pl.concat(parts).sort(*OWNER, "timeframe", "open_at")
+    reached = _reached(lake)
+    complete = pl.concat(parts).join(reached, on=OWNER, how="left").filter(pl.col("close_at") <= pl.col("reached_at"))
+    return complete.drop("reached_at").sort(*OWNER, "timeframe", "open_at")
+
+
+def _reached(lake: Lake) -> pl.DataFrame:
+    """Return how far each symbol's market is known: a bar that ends later is still forming, and nobody may see it."""
+    known = [lake.scan(table).select(*OWNER, "known_at") for table in ("raw_quotes", "raw_bars")]
+    return pl.concat(known).group_by(OWNER).agg(reached_at=pl.col("known_at").max()).collect()
 
 
 def _bars_of_symbol(

@@ -31,10 +31,13 @@ def range_tags(first: date, last: date) -> dict[str, str]:
     return dict(zip(RANGE_TAGS, (first.isoformat(), last.isoformat()), strict=True))
 
 
-def recent_days(lake: Lake) -> tuple[date, date] | None:
-    """Return the days that may still change: the last ingested one and those whose labels wait for their future."""
+def recent_days(lake: Lake, first: date) -> tuple[date, date] | None:
+    """Return the days that may still change: the last ingested one and those whose labels wait for their future.
+
+    None lies before `first`, the first partition.
+    """
     ingested = lake.dates("signals")
-    return (ingested[-1] - timedelta(days=LABEL_LAG_DAYS), ingested[-1]) if ingested else None
+    return (max(first, ingested[-1] - timedelta(days=LABEL_LAG_DAYS)), ingested[-1]) if ingested else None
 
 
 def _requests(task: Task, storage: Storage) -> list[dg.RunRequest]:
@@ -43,7 +46,7 @@ def _requests(task: Task, storage: Storage) -> list[dg.RunRequest]:
             stretches = days_to_materialise(storage.lake, pending_days(storage.home), SETTINGS.first_date)
             return [dg.RunRequest(tags=range_tags(first, last)) for first, last in stretches]
         case "ledger" | "dataset":
-            days = recent_days(storage.lake)
+            days = recent_days(storage.lake, SETTINGS.first_date)
             return [dg.RunRequest(tags=range_tags(*days))] if days else []
         case _:
             return [dg.RunRequest()]
