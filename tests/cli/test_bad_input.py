@@ -35,11 +35,21 @@ def test_a_market_of_no_known_format(say: Say, tmp_path: Path, content: bytes) -
     assert not (tmp_path / "home").exists()
 
 
-@pytest.mark.parametrize("clock", ["mars", "+99", "eu/us", ""])
+@pytest.mark.parametrize("clock", ["mars", "+99", "eu/us"])
 def test_a_clock_that_is_none(say: Say, tmp_path: Path, shared_data: Path, clock: str) -> None:
-    said = say("demo", "--market", shared_data / "mt5", "--clock", clock, "--home", tmp_path / "home")
+    market = shared_data / "ticks" / "oanda" / "EURUSD"
+    said = say("demo", "--market", market, "--clock", clock, "--home", tmp_path / "home")
     assert said.code == 1
-    assert said.sentence
+    assert f"clock {clock}: " in said.sentence
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_clock_that_does_not_fit_the_weekends(say: Say, tmp_path: Path, shared_data: Path) -> None:
+    market = shared_data / "m1" / "mt5" / "EURUSD_M1_2024_03.csv.gz"
+    said = say("demo", "--market", market, "--clock", "us", "--home", tmp_path / "home")
+    assert said.code == 1
+    assert "the clock rule us does not fit its weekends" in said.sentence
+    assert "pass the clock" in said.sentence
     assert not (tmp_path / "home").exists()
 
 
@@ -178,3 +188,8 @@ def test_a_program_that_is_not_there(say: Say, tmp_path: Path) -> None:
     assert said.sentence == (
         "running nonesuch: there is no such program; name one of the virtual environment or of the path."
     )
+
+
+def test_a_program_gets_the_databases_and_the_environment_of_the_home(say: Say, tmp_path: Path) -> None:
+    look = "import os, sys; sys.exit(7 if os.environ['TRADING_HOME'] == sys.argv[1] and os.environ['TRADING_DAGSTER_URL'] else 1)"
+    assert say("exec", "--home", tmp_path, "python", "-c", look, tmp_path).code == 7

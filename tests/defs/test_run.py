@@ -67,10 +67,13 @@ def of_run(run_id: str, asset: str) -> list[dg.AssetMaterialization]:
 # --- ranges -------------------------------------------------------------------------------------------------------
 
 
-def test_a_backfill_over_a_range_is_one_run_that_writes_exactly_the_range(lake: Lake) -> None:
-    names = ["bars", "features", "signals", "candidates", "chart_windows"]
-    whole = contents(lake, names)
-    for name in names:
+def test_a_backfill_over_a_range_is_one_run_that_writes_exactly_it_and_doing_it_again_changes_nothing(
+    lake: Lake,
+) -> None:
+    before = contents(lake, INGESTED, DAYS)
+    assert all(frame.height for name, frame in before.items() if not name.startswith("raw_"))
+    emptied = ["bars", "features", "signals", "candidates", "chart_windows"]
+    for name in emptied:
         lake.overwrite_dates(name, TABLES[name].empty(), DAYS[1:])
     with dg.DagsterInstance.get() as instance:
         runs = instance.get_runs_count()
@@ -78,15 +81,7 @@ def test_a_backfill_over_a_range_is_one_run_that_writes_exactly_the_range(lake: 
     with dg.DagsterInstance.get() as instance:
         assert instance.get_runs_count() == runs + 1
     assert {one.partition for one in of_run(run_id, "bars")} == {day.isoformat() for day in DAYS[1:3]}
-    for name in names:
-        assert lake.dates(name)[-1] == DAYS[2]
-    run_job("ingest", (DAYS[3], DAYS[3]))
-    assert changed(whole, contents(lake, names)) == []
-
-
-def test_doing_a_range_again_changes_nothing(lake: Lake) -> None:
-    before = contents(lake, INGESTED, DAYS)
-    assert all(frame.height for name, frame in before.items() if not name.startswith("raw_"))
+    assert {lake.dates(name)[-1] for name in emptied} == {DAYS[2]}
     run_job("ingest", (DAYS[0], DAYS[-1]))
     assert changed(before, contents(lake, INGESTED, DAYS)) == []
 
@@ -167,16 +162,14 @@ def test_a_record_filed_a_day_late_lands_in_the_day_it_is_about(
         SymbolSpec, **owner, event_at=midnight - 60 * second, known_at=midnight - 60 * second, symbol="EURUSD",
         spec=record_of(SymbolState, symbol="EURUSD", point=0.00001, digits=5),
     )  # fmt: skip
-    on_time, late, next_day = (
-        quote(-50 * second, -50 * second),
-        quote(-10 * second, 5 * second),
-        quote(20 * second, 20 * second),
-    )
+    on_time, late = quote(-50 * second, -50 * second), quote(-10 * second, 5 * second)
+    # The second of these shows that the first one's minute is over; its own is still forming.
+    next_day = [quote(20 * second, 20 * second), quote(70 * second, 70 * second)]
 
     async def file() -> None:
         async with Journal.open(played_home.raw, "late") as journal:
             await journal.append([contract, on_time])
-            await journal.append([late, next_day])
+            await journal.append([late, *next_day])
 
     asyncio.run(file())
     pending = pending_days(played_home)
@@ -192,7 +185,7 @@ def test_a_record_filed_a_day_late_lands_in_the_day_it_is_about(
     ]
     # Raw tables keep the day on which a record became known.
     filed = lake.read("raw_quotes", dates=DAYS).filter(mine)
-    assert filed["date"].to_list() == [date(2026, 1, 6), date(2026, 1, 7), date(2026, 1, 7)]
+    assert filed["date"].to_list() == [date(2026, 1, 6), *[date(2026, 1, 7)] * 3]
     assert bars_of_others(lake).equals(others)
     assert not set(pending_days(played_home)) & set(DAYS)
 

@@ -26,12 +26,6 @@ def test_the_workspace_loads_with_nothing_set(tmp_path: Path) -> None:
     assert "Validation successful for code location trading_assets" in done.stdout + done.stderr
 
 
-def test_the_workspace_loads_in_the_checkout_with_the_databases_of_a_home(tmp_path: Path) -> None:
-    done = trading("exec", "--home", str(tmp_path), "dagster", "definitions", "validate", "-w", WORKSPACE)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Validation successful for code location trading_assets" in done.stdout + done.stderr
-
-
 def test_everything_generated_is_up_to_date() -> None:
     done = trading("schemas", "--check")
     assert done.returncode == 0, done.stdout + done.stderr
