@@ -3,8 +3,8 @@
 What a bar or a regime is lives in `core.market.bars` and `core.features.regimes`.
 """
 
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from typing import Any
 
 import dagster as dg
@@ -18,6 +18,7 @@ from trading_assets.core.tables import TABLES
 from trading_assets.defs.partitions import chunks, dates_of, with_late
 from trading_assets.defs.resources import Storage
 from trading_assets.defs.table_asset import conform, materialised, table_asset
+from trading_assets.store.ingestion import marked_reached
 from trading_assets.store.lake import Lake
 
 TIMEFRAMES = ("M1", "M5", "M15", "M30", "H1", "H4", "D1")
@@ -30,7 +31,7 @@ def points(lake: Lake) -> dict[tuple[str, str, str], float]:
     return {(row["tenant"], row["account"], row["symbol"]): row["spec"]["point"] for row in specs.iter_rows(named=True)}
 
 
-def bars_of_days(lake: Lake, days: Sequence[date]) -> pl.DataFrame:
+def bars_of_days(lake: Lake, days: Sequence[date], reached: Mapping[tuple[str, str], datetime]) -> pl.DataFrame:
     """Return the bars of all timeframes whose open lies on the days: from quotes, else from the terminal's history."""
     quotes = lake.read(
         "raw_quotes", dates=with_late(days), columns=["tenant", "account", "symbol", "event_at", "bid", "ask"]
@@ -44,15 +45,17 @@ def bars_of_days(lake: Lake, days: Sequence[date]) -> pl.DataFrame:
     for owner in sorted(owners):
         mine = pl.all_horizontal(pl.col(name) == value for name, value in zip(OWNER, owner, strict=True))
         parts += _bars_of_symbol(owner, quotes.filter(mine), history.filter(mine), known_points.get(owner))
-    reached = _reached(lake)
-    complete = pl.concat(parts).join(reached, on=OWNER, how="left").filter(pl.col("close_at") <= pl.col("reached_at"))
-    return complete.drop("reached_at").sort(*OWNER, "timeframe", "open_at")
+    bars = pl.concat(parts).sort(*OWNER, "timeframe", "open_at")
+    return bars.filter(_is_complete(reached))
 
 
-def _reached(lake: Lake) -> pl.DataFrame:
-    """Return how far each symbol's market is known: a bar that ends later is still forming, and nobody may see it."""
-    known = [lake.scan(table).select(*OWNER, "known_at") for table in ("raw_quotes", "raw_bars")]
-    return pl.concat(known).group_by(OWNER).agg(reached_at=pl.col("known_at").max()).collect()
+def _is_complete(reached: Mapping[tuple[str, str], datetime]) -> pl.Expr:
+    """A bar that ends after its journal was read is still forming, and nobody may see it."""
+    forming = [
+        (pl.col("tenant") == tenant) & (pl.col("account") == account) & (pl.col("close_at") > at)
+        for (tenant, account), at in reached.items()
+    ]
+    return ~pl.any_horizontal(forming) if forming else pl.lit(value=True)
 
 
 def _bars_of_symbol(
@@ -77,7 +80,7 @@ def _bars_of_symbol(
 def bars(context: dg.AssetExecutionContext, storage: Storage) -> dg.MaterializeResult[Any]:
     rows = 0
     for days in chunks(dates_of(context)):
-        frame = bars_of_days(storage.lake, days)
+        frame = bars_of_days(storage.lake, days, marked_reached(storage.home))
         storage.lake.overwrite_dates("bars", frame, days)
         rows += frame.height
     return materialised(None, rows)

@@ -13,7 +13,7 @@ from datetime import date, timedelta
 import dagster as dg
 
 LATE_DAYS = 1
-CHUNK_DAYS = 21
+CHUNK_DAYS = 10
 
 
 def daily_partitions(first_date: date) -> dg.DailyPartitionsDefinition:

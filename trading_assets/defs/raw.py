@@ -16,7 +16,7 @@ from trading_assets.core.tables import raw_name
 from trading_assets.defs.partitions import chunks, dates_of
 from trading_assets.defs.resources import Storage
 from trading_assets.defs.table_asset import ONE_RUN, PARTITIONS, RETRIES, materialised, table_spec
-from trading_assets.store.ingestion import mark_ingested
+from trading_assets.store.ingestion import mark_ingested, mark_reached, reached
 from trading_assets.store.journal import read_groups
 from trading_assets.store.raw_frames import records_frame
 
@@ -40,6 +40,9 @@ def _raw_asset(stream: Stream) -> dg.AssetsDefinition:
     )
     def ingest(context: dg.AssetExecutionContext, storage: Storage) -> Iterator[dg.MaterializeResult[Any]]:
         rows: dict[bytes, int] = dict.fromkeys(kinds, 0)
+        if stream == "market":
+            # Before anything is read: whatever is written meanwhile belongs to the next ingestion.
+            mark_reached(storage.home, reached(storage.home))
         for days in chunks(dates_of(context)):
             lines: dict[bytes, list[bytes]] = defaultdict(list)
             total = 0

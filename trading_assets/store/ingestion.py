@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
-from trading_assets.core.records import Stream
+from trading_assets.core.records import Stream, decode_record
 from trading_assets.store.files import replace_atomically
 from trading_assets.store.home import Home
+from trading_assets.store.journal import read_groups
 
 
 def _sizes(home: Home, stream: Stream, days: Collection[date] | None = None) -> dict[str, int]:
@@ -35,6 +36,35 @@ def mark_ingested(home: Home, stream: Stream, days: Collection[date]) -> None:
     marks = _read(home)
     marks.setdefault(stream, {}).update(_sizes(home, stream, days))
     replace_atomically(home.cursors / "ingestion.json", json.dumps(marks, sort_keys=True).encode())
+
+
+def reached(home: Home) -> dict[tuple[str, str], datetime]:
+    """Return how far each account's journal has come: the latest `known_at` of its market and trading streams."""
+    latest: dict[tuple[str, str], datetime] = {}
+    for account in home.raw.glob("tenant=*/account=*"):
+        owner = (account.parent.name.removeprefix("tenant="), account.name.removeprefix("account="))
+        days = sorted(path.name for stream in ("market", "trading") for path in account.glob(f"stream={stream}/date=*"))
+        if not days:
+            continue
+        last = date.fromisoformat(days[-1].removeprefix("date="))
+        for stream in ("market", "trading"):
+            for group in read_groups(home.raw, stream=stream, tenant=owner[0], account=owner[1], dates=[last]):
+                known = decode_record(group.lines[-1]).known_at
+                latest[owner] = max(latest.get(owner, known), known)
+    return latest
+
+
+def mark_reached(home: Home, marks: dict[tuple[str, str], datetime]) -> None:
+    """Remember how far the journals had come before they were ingested; later bars may lack quotes."""
+    rows = [[*owner, at.isoformat()] for owner, at in sorted(marks.items())]
+    replace_atomically(home.cursors / "reached.json", json.dumps(rows).encode())
+
+
+def marked_reached(home: Home) -> dict[tuple[str, str], datetime]:
+    """Return what `mark_reached` remembered; empty before the first ingestion."""
+    path = home.cursors / "reached.json"
+    rows = json.loads(path.read_bytes()) if path.exists() else []
+    return {(tenant, account): datetime.fromisoformat(at) for tenant, account, at in rows}
 
 
 def pending_days(home: Home) -> list[date]:
