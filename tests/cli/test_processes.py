@@ -47,10 +47,15 @@ def test_a_daemon_starts_answers_a_command_and_ends_cleanly(home: Home) -> None:
 
 def test_ctrl_c_while_the_daemon_starts_leaves_none_behind(home: Home) -> None:
     settings, _ = write_settings(home, LIVE)
+    # A test run in the background inherits an ignored Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     # It needs longer to start than this.
     threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt):
-        Daemon(home, settings)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Daemon(home, settings)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert processes_of(home) == []
 
 
