@@ -26,7 +26,9 @@ from trading_assets.core.features.feature_set import FEATURE_SETS
 from trading_assets.core.market.bars import BarValues
 from trading_assets.core.market.clock import ClockRule
 from trading_assets.core.market.timeframes import to_ms
-from trading_assets.core.records import Quote, Record, StrategyLoad
+from trading_assets.core.records.market import Quote
+from trading_assets.core.records.record import Record
+from trading_assets.core.records.trading import StrategyLoad
 from trading_assets.core.trades.lifecycle import Lost, Sent
 from trading_assets.store.journal import Journal
 

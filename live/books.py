@@ -10,7 +10,8 @@ from live.trades import TradeBook
 from trading_assets.core.decisions.strategy import Strategy
 from trading_assets.core.market.clock import ClockRule
 from trading_assets.core.messages import PositionFacts
-from trading_assets.core.records import AccountState, Mode, SymbolState
+from trading_assets.core.records.decisions import AccountState, SymbolState
+from trading_assets.core.records.record import Mode
 
 
 @dataclass

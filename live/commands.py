@@ -8,7 +8,7 @@ from typing import assert_never
 
 from live.desk import Desk
 from trading_assets.core.decisions.breakers import BreakerChange
-from trading_assets.core.records import CommandResult
+from trading_assets.core.records.trading import CommandResult
 from trading_assets.store.control import Command, finish_command, take_commands, unfinished_commands
 
 

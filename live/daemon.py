@@ -21,7 +21,8 @@ from live.protocol import Refused
 from live.settings import Settings, home_of
 from live.status import status
 from trading_assets.core.messages import DaemonBeat
-from trading_assets.core.records import DaemonHeartbeat, Finding, Quarantine
+from trading_assets.core.records.market import Quarantine
+from trading_assets.core.records.operations import DaemonHeartbeat, Finding
 from trading_assets.store.journal import Journal
 from trading_assets.store.journal_disk import Sync, sync_file
 

@@ -19,6 +19,7 @@ from live.vigil import Vigil
 from trading_assets.core.errors import InputError
 from trading_assets.core.messages import (
     Bars,
+    BookUpdate,
     Deals,
     DealUpdate,
     FromTerminal,
@@ -34,10 +35,8 @@ from trading_assets.core.messages import (
     Ticks,
     Welcome,
 )
-from trading_assets.core.records import (
-    Record,
-    Session,
-)
+from trading_assets.core.records.record import Record
+from trading_assets.core.records.trading import Session
 
 
 class Desk:
@@ -141,6 +140,8 @@ class Desk:
                 await self._try_to_open()
             case Snapshot():
                 await self._snapshot(message)
+            case BookUpdate():
+                self._feed.book(message)
             case Bars():
                 if self.link is not None:
                     await self._opening.take(message, self.link)

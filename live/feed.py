@@ -18,8 +18,9 @@ from trading_assets.core.errors import InputError
 from trading_assets.core.market.bars import BarValues
 from trading_assets.core.market.clock import ClockRule
 from trading_assets.core.market.quotes import QuoteValidator
-from trading_assets.core.messages import Tick, Ticks
-from trading_assets.core.records import Quarantine, Quote, Record
+from trading_assets.core.messages import BookUpdate, Tick, Ticks
+from trading_assets.core.records.market import BookSnapshot, Quarantine, Quote
+from trading_assets.core.records.record import Record
 
 _SUBJECT_LENGTH = 500
 
@@ -107,6 +108,29 @@ class Feed:
                 closed_until = window.closed_until
             self.last[symbol] = LastQuote(at, bid, ask)
         recorder.buffer(records)
+
+    def book(self, message: BookUpdate) -> None:
+        """Take a depth of market: recorded, never decided on."""
+        symbol = self._canonical.get(message.symbol, "")
+        recorder = self._recorder
+        if not symbol:
+            self.quarantine(message.symbol, "unknown_symbol", "depth of market", message.chain_id)
+            return
+        recorder.buffer(
+            [
+                recorder.make(
+                    BookSnapshot,
+                    self._rule.to_utc(message.time_msc),
+                    message.chain_id or recorder.chain(symbol),
+                    symbol=symbol,
+                    bid_prices=tuple(level.price for level in message.bids),
+                    bid_lots=tuple(level.volume for level in message.bids),
+                    ask_prices=tuple(level.price for level in message.asks),
+                    ask_lots=tuple(level.volume for level in message.asks),
+                    server_msc=message.time_msc,
+                )
+            ]
+        )
 
     def advance(self, at: datetime, chain_id: str) -> list[Closed]:
         """Let time pass: record and return the base bars that have ended at or before `at`, in the symbols' order."""

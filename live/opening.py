@@ -24,7 +24,9 @@ from trading_assets.core.market.bars import BarValues
 from trading_assets.core.market.clock import ClockRule
 from trading_assets.core.market.timeframes import MINUTES, duration, floor
 from trading_assets.core.messages import Bars, Query, TerminalHeartbeat, Ticks
-from trading_assets.core.records import Quote, Record, SymbolState
+from trading_assets.core.records.decisions import SymbolState
+from trading_assets.core.records.market import Quote
+from trading_assets.core.records.record import Record
 
 # A terminal may answer empty while it downloads; a chart that is still empty after this many answers has no history.
 _EMPTY_ANSWERS = 3

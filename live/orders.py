@@ -19,7 +19,9 @@ from trading_assets.core.decisions.strategy import Strategy
 from trading_assets.core.ids import magic, trade_id
 from trading_assets.core.market.clock import ClockRule
 from trading_assets.core.messages import CloseCommand, Message, OrderCommand
-from trading_assets.core.records import Decision, Order, OrderState, Side
+from trading_assets.core.records.decisions import Decision
+from trading_assets.core.records.record import OrderState, Side
+from trading_assets.core.records.trading import Order
 from trading_assets.core.trades import lifecycle
 from trading_assets.core.trades.lifecycle import Event
 

@@ -15,7 +15,7 @@ from live.settlement import Settlement
 from live.trader import Trader
 from trading_assets.core.market.clock import ClockRule
 from trading_assets.core.messages import Deals, Query, Snapshot
-from trading_assets.core.records import Record
+from trading_assets.core.records.record import Record
 from trading_assets.core.trades import lifecycle
 from trading_assets.core.trades.lifecycle import Missing, Working
 

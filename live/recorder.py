@@ -15,7 +15,9 @@ from live.clock import Clock
 from trading_assets.core.decisions.breakers import BreakerChange
 from trading_assets.core.errors import StateError
 from trading_assets.core.ids import chain_id as make_chain_id
-from trading_assets.core.records import BreakerEvent, Finding, OpsError, Record
+from trading_assets.core.records.operations import Finding, OpsError
+from trading_assets.core.records.record import Record
+from trading_assets.core.records.trading import BreakerEvent
 from trading_assets.store.journal import Journal
 
 _log = logging.getLogger("live")

@@ -12,18 +12,10 @@ from pathlib import Path
 
 from live.books import Books
 from trading_assets.core.market.bars import BarValues
-from trading_assets.core.records import (
-    AccountSnapshot,
-    Bar,
-    BreakerEvent,
-    Deal,
-    Decision,
-    Mark,
-    Order,
-    Outcome,
-    Quote,
-    Record,
-)
+from trading_assets.core.records.decisions import Decision
+from trading_assets.core.records.market import Bar, Quote
+from trading_assets.core.records.record import Record
+from trading_assets.core.records.trading import AccountSnapshot, BreakerEvent, Deal, Mark, Order, Outcome
 from trading_assets.store.journal import journal_dates, read_records
 
 # The trading stream is read this many journalled days back: longer than any trade's time limit, weekends included.

@@ -14,7 +14,7 @@ from live.recorder import Recorder
 from trading_assets.core.decisions.scoring import candidate_feature_names
 from trading_assets.core.errors import StateError
 from trading_assets.core.features.feature_set import FeatureSet
-from trading_assets.core.records import ReleaseLoad
+from trading_assets.core.records.trading import ReleaseLoad
 from trading_assets.core.release import RULES_ONLY, Release
 from trading_assets.store.release import POINTER, current_id, load_release
 

@@ -14,7 +14,8 @@ from decimal import Decimal
 from trading_assets.core.decisions import breakers
 from trading_assets.core.decisions.breakers import BreakerChange, KeptBreaker
 from trading_assets.core.decisions.strategy import BreakerLimits
-from trading_assets.core.records import BreakerEvent, BreakerState, RiskState
+from trading_assets.core.records.decisions import BreakerState, RiskState
+from trading_assets.core.records.trading import BreakerEvent
 
 _HOUR = timedelta(hours=1)
 # Slippage is judged on the last fills, entries and exits together.

@@ -17,7 +17,7 @@ import msgspec
 from trading_assets.core.decisions.strategy import DEFAULT_STRATEGIES, Strategy
 from trading_assets.core.errors import InputError
 from trading_assets.core.market.clock import ClockRule
-from trading_assets.core.records import Mode
+from trading_assets.core.records.record import Mode
 from trading_assets.store.home import Home
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")

@@ -17,7 +17,9 @@ from live.trader import Trader
 from live.trades import Trade
 from trading_assets.core.market.clock import ClockRule
 from trading_assets.core.messages import AccountFacts, DealFacts, OrderUpdate, PositionFacts, SymbolFacts
-from trading_assets.core.records import AccountSnapshot, AccountState, Deal, Position, Record, SymbolSpec, SymbolState
+from trading_assets.core.records.decisions import AccountState, SymbolState
+from trading_assets.core.records.record import Record
+from trading_assets.core.records.trading import AccountSnapshot, Deal, Position, SymbolSpec
 from trading_assets.core.trades.lifecycle import Answered, Filled, result_of
 
 

@@ -25,15 +25,15 @@ from trading_assets.core.decisions.actions import close_reason
 from trading_assets.core.decisions.decide import DecisionContext, decide
 from trading_assets.core.market.bars import BarValues
 from trading_assets.core.market.timeframes import to_ms
-from trading_assets.core.records import (
+from trading_assets.core.records.decisions import (
     AccountState,
     Decision,
     DecisionInputs,
     DecisionTiming,
     OpenPosition,
-    Record,
     SymbolState,
 )
+from trading_assets.core.records.record import Record
 from trading_assets.core.trades import lifecycle
 from trading_assets.core.trades.outcomes import candidate_of
 

@@ -15,7 +15,9 @@ from typing import NamedTuple
 from live.recorder import Recorder
 from trading_assets.core.errors import StateError
 from trading_assets.core.ids import trade_id
-from trading_assets.core.records import Deal, Decision, Mark, Order, Outcome, Record, SymbolState
+from trading_assets.core.records.decisions import Decision, SymbolState
+from trading_assets.core.records.record import Record
+from trading_assets.core.records.trading import Deal, Mark, Order, Outcome
 from trading_assets.core.trades import outcomes
 from trading_assets.core.trades.path import MarkValues, OpenTrade, TradePath, mark_record
 

@@ -16,7 +16,7 @@ from live.recorder import Recorder
 from live.settings import Settings
 from live.trader import Trader
 from trading_assets.core.messages import Processed
-from trading_assets.core.records import Record
+from trading_assets.core.records.record import Record
 from trading_assets.core.trades import lifecycle
 
 # In lockstep an order's answer comes at once; one that does not is UNKNOWN, so that replay goes on.

@@ -29,7 +29,7 @@ from trading_assets.core.features.window import (
 )
 from trading_assets.core.market.bars import BarAggregator, BarBuilder, BarValues
 from trading_assets.core.market.timeframes import to_ms
-from trading_assets.core.records import FeatureWindowReference, WindowReference
+from trading_assets.core.records.decisions import FeatureWindowReference, WindowReference
 
 # Enough for the warm-up and two days of M1; older bars are dropped when the arrays are full.
 KEPT_BARS = 4096

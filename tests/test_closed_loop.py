@@ -17,7 +17,10 @@ from played import DAYS, Played, environment, processes_of, trading
 
 from trading_assets.cli.demo import MARKER, demo, synthetic_plan
 from trading_assets.core.errors import InputError
-from trading_assets.core.records import RECORD_TYPES, Decision, DecisionTiming, Outcome, Promotion
+from trading_assets.core.records.codec import RECORD_TYPES
+from trading_assets.core.records.decisions import Decision, DecisionTiming
+from trading_assets.core.records.operations import Promotion
+from trading_assets.core.records.trading import Outcome
 from trading_assets.core.tables import TABLES, raw_name
 from trading_assets.store.home import Home
 from trading_assets.store.journal import read_records

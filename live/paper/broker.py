@@ -27,7 +27,7 @@ from live.paper.contracts import Contract, cents
 from live.paper.faults import draw
 from live.paper.orders import AS_ASKED, Answer, Execution, Fill, order_of, parts_of
 from trading_assets.core.messages import CloseCommand, DealFacts, OrderCommand, OrderFacts, PositionFacts
-from trading_assets.core.records import Side
+from trading_assets.core.records.record import Side
 
 _OPPOSITE: dict[Side, Side] = {"BUY": "SELL", "SELL": "BUY"}
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from live.paper.contracts import Contract
 from trading_assets.core.messages import CloseCommand, OrderCommand, PositionFacts
-from trading_assets.core.records import Side
+from trading_assets.core.records.record import Side
 
 # After these the same command may come again and be carried out then: nothing was done and the cause passes.
 TRANSIENT = frozenset({10004, 10018, 10020, 10021, 10024, 10029})

@@ -12,7 +12,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from trading_assets.core.errors import InputError
 from trading_assets.core.messages import PositionFacts, SymbolFacts
-from trading_assets.core.records import Side
+from trading_assets.core.records.record import Side
 
 CENT = Decimal("0.01")
 LOT_UNITS = Decimal(100_000)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from trading_assets.core.messages import AccountFacts, CloseCommand, DealFacts, OrderCommand, OrderFacts, PositionFacts
-from trading_assets.core.records import OrderState, Side
+from trading_assets.core.records.record import OrderState, Side
 
 
 @dataclass(frozen=True)

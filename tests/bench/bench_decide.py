@@ -17,14 +17,14 @@ from trading_assets.core.decisions.decide import DecisionContext, decide
 from trading_assets.core.decisions.scoring import candidate_matrix_of
 from trading_assets.core.decisions.strategy import INTRADAY
 from trading_assets.core.features.feature_set import FEATURE_SETS
-from trading_assets.core.records import (
+from trading_assets.core.records.codec import encode_record
+from trading_assets.core.records.decisions import (
     AccountState,
     DecisionInputs,
     FeatureWindowReference,
     RiskState,
     SymbolState,
     WindowReference,
-    encode_record,
 )
 from trading_assets.core.release import RULES_ONLY
 

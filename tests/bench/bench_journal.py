@@ -18,7 +18,10 @@ from pathlib import Path
 
 import msgspec
 
-from trading_assets.core.records import OpsError, Quote, StrategyLoad, encode_record
+from trading_assets.core.records.codec import encode_record
+from trading_assets.core.records.market import Quote
+from trading_assets.core.records.operations import OpsError
+from trading_assets.core.records.trading import StrategyLoad
 from trading_assets.store import journal_disk
 from trading_assets.store.files import sync_folder
 from trading_assets.store.journal import Journal, read_groups, read_records, verify

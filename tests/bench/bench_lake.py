@@ -18,7 +18,8 @@ import msgspec
 import polars as pl
 
 from trading_assets.core.columns.column import Table
-from trading_assets.core.records import Quote, encode_record
+from trading_assets.core.records.codec import encode_record
+from trading_assets.core.records.market import Quote
 from trading_assets.core.tables import TABLES
 from trading_assets.store.lake import Lake
 from trading_assets.store.raw_frames import records_frame

@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from trading_assets.core.records import DecisionTiming
+from trading_assets.core.records.decisions import DecisionTiming
 from trading_assets.store.journal import read_records
 
 TOKEN = "bench"

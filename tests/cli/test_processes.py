@@ -13,7 +13,7 @@ from played import processes_of
 
 from trading_assets.cli.processes import Daemon, LiveSettings, Terminal, last_words, send_command, write_settings
 from trading_assets.core.errors import UnavailableError
-from trading_assets.core.records import CommandResult
+from trading_assets.core.records.trading import CommandResult
 from trading_assets.store.home import Home
 from trading_assets.store.journal import read_records
 

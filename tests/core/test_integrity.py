@@ -11,7 +11,7 @@ import pytest
 
 from trading_assets.core import integrity
 from trading_assets.core.integrity import Count, Difference
-from trading_assets.core.records import decode_record, encode_record
+from trading_assets.core.records.codec import decode_record, encode_record
 from trading_assets.core.trades.ledger import Conservation
 
 AT = datetime(2024, 3, 6, 12, tzinfo=UTC)

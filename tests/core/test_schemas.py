@@ -13,7 +13,9 @@ import pytest
 
 from trading_assets import documents
 from trading_assets.core.messages import FromDaemon, FromTerminal, Message, encode_message
-from trading_assets.core.records import RECORD_TYPES, Quote, Record, encode_record
+from trading_assets.core.records.codec import RECORD_TYPES, encode_record
+from trading_assets.core.records.market import Quote
+from trading_assets.core.records.record import Record
 from trading_assets.core.schemas import json_schemas
 from trading_assets.core.tables import TABLES
 

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from trading_assets.core.columns.column import DECIMAL, MOMENT, Column, is_allowed, table
 from trading_assets.core.columns.raw import columns_of, field_columns
 from trading_assets.core.fields import doc
-from trading_assets.core.records import RECORD_TYPES, Candidate, Decision, Record
+from trading_assets.core.records.codec import RECORD_TYPES
+from trading_assets.core.records.decisions import Candidate, Decision
+from trading_assets.core.records.record import Record
 from trading_assets.core.tables import TABLES, pandera_schema, raw_name
 
 EVERY_TABLE = list(TABLES.values())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from trading_assets.core.records import Quote
+from trading_assets.core.records.market import Quote
 from trading_assets.defs.market import _is_complete
 from trading_assets.store.home import Home
 from trading_assets.store.ingestion import mark_reached, marked_reached, reached

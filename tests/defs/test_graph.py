@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from trading_assets.core import integrity
-from trading_assets.core.records import RECORD_TYPES
+from trading_assets.core.records.codec import RECORD_TYPES
 from trading_assets.core.tables import TABLES, raw_name
 from trading_assets.defs.checks import CHECK_LIST
 from trading_assets.defs.tasks import TASKS

@@ -13,7 +13,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from trading_assets.core.records import OpsError, Quote, Record, Stream
+from trading_assets.core.records.market import Quote
+from trading_assets.core.records.operations import OpsError
+from trading_assets.core.records.record import Record, Stream
 from trading_assets.store.home import Home
 from trading_assets.store.ingestion import mark_ingested, pending_days, stretches
 from trading_assets.store.journal import Journal

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 from played import Played
 
-from trading_assets.core.records import Promotion
+from trading_assets.core.records.operations import Promotion
 from trading_assets.defs.learning import LATEST, Trained, meta_models, promotions, release
 from trading_assets.defs.resources import Registry, Storage
 from trading_assets.store.home import Home

@@ -23,7 +23,10 @@ from played import DAYS
 
 from trading_assets.core.errors import StateError
 from trading_assets.core.learning.dataset import content_hash
-from trading_assets.core.records import OpsError, Quote, SymbolSpec, SymbolState, Transform
+from trading_assets.core.records.decisions import SymbolState
+from trading_assets.core.records.market import Quote
+from trading_assets.core.records.operations import OpsError, Transform
+from trading_assets.core.records.trading import SymbolSpec
 from trading_assets.core.tables import TABLES
 from trading_assets.defs.event_log import PooledEventLogStorage
 from trading_assets.defs.resources import Storage

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from played import Played
 
-from trading_assets.core.records import Quote
+from trading_assets.core.records.market import Quote
 from trading_assets.core.tables import TABLES
 from trading_assets.defs.resources import Storage
 from trading_assets.defs.sensors import RETRAIN_AFTER_ROWS, recent_days, retrain_on_new_labels

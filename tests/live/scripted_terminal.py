@@ -59,7 +59,7 @@ from trading_assets.core.messages import (
     decode_from_daemon,
     encode_message,
 )
-from trading_assets.core.records import Record
+from trading_assets.core.records.record import Record
 from trading_assets.store.journal import read_records
 from trading_assets.store.journal_disk import Sync, sync_file
 

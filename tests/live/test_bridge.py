@@ -15,7 +15,10 @@ from live.protocol import MAX_FRAME_BYTES
 from live.settings import read_settings
 from trading_assets.core.errors import StateError, UnavailableError
 from trading_assets.core.messages import Hello, Processed, Refusal, Resync, TerminalHeartbeat
-from trading_assets.core.records import BreakerEvent, Decision, OpsError, Quarantine
+from trading_assets.core.records.decisions import Decision
+from trading_assets.core.records.market import Quarantine
+from trading_assets.core.records.operations import OpsError
+from trading_assets.core.records.trading import BreakerEvent
 
 
 async def refused_hello(port: int, token: str) -> ScriptedTerminal:

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from scripted_terminal import PATIENCE_S, START, RunningDaemon, ScriptedTerminal, daemon_at, records
 
-from trading_assets.core.records import BreakerEvent, CommandResult, Decision, OpsError
+from trading_assets.core.records.decisions import Decision
+from trading_assets.core.records.operations import OpsError
+from trading_assets.core.records.trading import BreakerEvent, CommandResult
 from trading_assets.store.control import Command, put_command, take_commands
 
 

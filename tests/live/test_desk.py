@@ -8,16 +8,14 @@ from pathlib import Path
 from scripted_terminal import BAR, EAGER, START, RunningDaemon, ScriptedTerminal, daemon_at, records, settings_text
 
 from trading_assets.core.messages import CloseCommand, OrderCommand
-from trading_assets.core.records import (
+from trading_assets.core.records.decisions import Decision, DecisionTiming
+from trading_assets.core.records.market import Bar, Quote
+from trading_assets.core.records.trading import (
     AccountSnapshot,
-    Bar,
     Deal,
-    Decision,
-    DecisionTiming,
     Mark,
     Order,
     Outcome,
-    Quote,
     Session,
     StrategyLoad,
     SymbolSpec,

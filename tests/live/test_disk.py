@@ -10,7 +10,9 @@ from scripted_terminal import BAR, START, daemon_at, records
 
 from trading_assets.core.errors import StateError
 from trading_assets.core.messages import Processed
-from trading_assets.core.records import Bar, BreakerEvent, Decision, Order
+from trading_assets.core.records.decisions import Decision
+from trading_assets.core.records.market import Bar
+from trading_assets.core.records.trading import BreakerEvent, Order
 from trading_assets.store.journal import verify
 from trading_assets.store.journal_disk import sync_file
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from scripted_terminal import BAR, START, ScriptedTerminal, daemon_at, records
 
 from trading_assets.core.messages import OrderCommand, Query
-from trading_assets.core.records import Decision, Order
+from trading_assets.core.records.decisions import Decision
+from trading_assets.core.records.trading import Order
 
 
 class TuesdayClock:

@@ -11,7 +11,9 @@ import pytest
 from scripted_terminal import BAR, EAGER, START, RunningDaemon, ScriptedTerminal, daemon_at, records, settings_text
 
 from trading_assets.core.messages import CloseCommand, OrderCommand, OrderUpdate
-from trading_assets.core.records import BreakerEvent, Deal, Decision, Finding, Order, Outcome
+from trading_assets.core.records.decisions import Decision
+from trading_assets.core.records.operations import Finding
+from trading_assets.core.records.trading import BreakerEvent, Deal, Order, Outcome
 
 
 def states(home: Path, purpose: str = "OPEN") -> list[str]:

@@ -15,7 +15,8 @@ from trading_assets.core.decisions.scoring import candidate_feature_names
 from trading_assets.core.features.feature_set import FEATURE_SETS
 from trading_assets.core.features.normaliser import fit
 from trading_assets.core.learning.meta_model import MODEL_FILE, MetaModel, TrainingParams, train_on
-from trading_assets.core.records import Decision, ReleaseLoad
+from trading_assets.core.records.decisions import Decision
+from trading_assets.core.records.trading import ReleaseLoad
 from trading_assets.core.release import ReleaseManifest
 from trading_assets.store.release import POINTER, set_current, write_release
 

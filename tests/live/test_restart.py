@@ -25,7 +25,10 @@ from trading_assets.core.features.normaliser import IDENTITY
 from trading_assets.core.features.window import ChartWindow, anchor_ms, anchored, combined_sha256, day_windows
 from trading_assets.core.market.timeframes import to_ms
 from trading_assets.core.messages import OrderCommand
-from trading_assets.core.records import Bar, Decision, Mark, OpsError, Order, Outcome, Quote
+from trading_assets.core.records.decisions import Decision
+from trading_assets.core.records.market import Bar, Quote
+from trading_assets.core.records.operations import OpsError
+from trading_assets.core.records.trading import Mark, Order, Outcome
 from trading_assets.store.journal import verify
 
 

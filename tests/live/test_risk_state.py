@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from live.risk_state import RiskBook
 from trading_assets.core.decisions.strategy import BreakerLimits
-from trading_assets.core.records import BreakerEvent
+from trading_assets.core.records.trading import BreakerEvent
 
 MONDAY = datetime(2024, 1, 8, 10, 0, tzinfo=UTC)
 AMOUNTS = st.decimals(min_value=1, max_value=100_000, places=2)

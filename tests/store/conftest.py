@@ -8,7 +8,8 @@ from typing import Protocol
 
 import pytest
 
-from trading_assets.core.records import OpsError, Quote
+from trading_assets.core.records.market import Quote
+from trading_assets.core.records.operations import OpsError
 
 START = datetime(2026, 11, 2, 13, 59, 58, tzinfo=UTC)
 

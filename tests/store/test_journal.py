@@ -21,7 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading_assets.core.errors import InputError, StateError
-from trading_assets.core.records import OpsError, Quote
+from trading_assets.core.records.market import Quote
+from trading_assets.core.records.operations import OpsError
 from trading_assets.store.journal import Journal, JournalError, read_groups, read_records, verify
 from trading_assets.store.journal_disk import sync_file
 

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from trading_assets.core.records import OpsError, Quote
+from trading_assets.core.records.market import Quote
+from trading_assets.core.records.operations import OpsError
 from trading_assets.store.journal import (
     Cursor,
     Journal,

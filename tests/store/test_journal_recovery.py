@@ -13,7 +13,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading_assets.core.records import OpsError, Quote
+from trading_assets.core.records.market import Quote
+from trading_assets.core.records.operations import OpsError
 from trading_assets.store.journal import Journal, read_groups, read_records, verify
 from trading_assets.store.journal_recovery import recover
 
@@ -136,7 +137,8 @@ VICTIM = """
 import asyncio, sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from trading_assets.core.records import OpsError, Quote
+from trading_assets.core.records.market import (Quote)
+from trading_assets.core.records.operations import (OpsError)
 from trading_assets.store.journal import Journal
 
 START = datetime(2026, 11, 2, tzinfo=UTC)

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trading_assets.core.errors import InputError, StateError
-from trading_assets.core.records import RECORD_TYPES, Mark
+from trading_assets.core.records.codec import RECORD_TYPES
+from trading_assets.core.records.trading import Mark
 from trading_assets.core.tables import TABLES, raw_name
 from trading_assets.store.lake import Lake, Written
 from trading_assets.store.raw_frames import records_frame

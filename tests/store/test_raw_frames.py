@@ -15,7 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading_assets.core.errors import InputError, StateError
-from trading_assets.core.records import RECORD_TYPES, Decision, Quote, Record, decode_record, encode_record
+from trading_assets.core.records.codec import RECORD_TYPES, decode_record, encode_record
+from trading_assets.core.records.decisions import Decision
+from trading_assets.core.records.market import Quote
+from trading_assets.core.records.record import Record
 from trading_assets.core.tables import TABLES, raw_name
 from trading_assets.store import raw_frames
 from trading_assets.store.raw_frames import records_frame

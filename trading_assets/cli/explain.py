@@ -20,7 +20,8 @@ from trading_assets.core.errors import InputError, StateError
 from trading_assets.core.features.feature_set import FEATURE_SETS, FeatureSet
 from trading_assets.core.features.window import ChartWindow, combined_sha256, instant, milliseconds
 from trading_assets.core.ids import ulid_time
-from trading_assets.core.records import Decision, StrategyLoad
+from trading_assets.core.records.decisions import Decision
+from trading_assets.core.records.trading import StrategyLoad
 from trading_assets.core.release import RULES_ONLY, RULES_ONLY_ID, Release
 from trading_assets.defs.windows import Charts
 from trading_assets.store.home import Home

@@ -14,7 +14,7 @@ import msgspec
 import polars as pl
 
 from trading_assets.core.market.sessions import open_ms_between
-from trading_assets.core.records import Finding
+from trading_assets.core.records.operations import Finding
 from trading_assets.core.trades.ledger import ZERO, Conservation
 
 Severity: TypeAlias = Literal["info", "warning", "error"]

@@ -13,7 +13,8 @@ from typing import Annotated, Literal
 import msgspec
 
 from trading_assets.core.fields import Magic, doc
-from trading_assets.core.records import OrderState, Side
+from trading_assets.core.records.decisions import TraderLimits
+from trading_assets.core.records.record import OrderState, Side
 
 PROTOCOL_VERSION = 1
 
@@ -72,6 +73,16 @@ class SymbolFacts(msgspec.Struct, frozen=True, kw_only=True):
     stops_level: Annotated[int, doc("Least distance of stop and target.", "points", "terminal")]
     freeze_level: Annotated[int, doc("Distance within which orders are frozen.", "points", "terminal")]
     filling_mode: Annotated[int, doc("Bit mask: 1 FOK, 2 IOC.", source="terminal")]
+    trade_exemode: Annotated[
+        Literal["request", "instant", "market", "exchange"], doc("How orders are executed.", source="terminal")
+    ] = "market"
+    trade_mode: Annotated[
+        Literal["full", "long_only", "short_only", "close_only", "disabled"],
+        doc("What may be traded.", source="terminal"),
+    ] = "full"
+    volume_limit: Annotated[
+        Decimal, doc("Largest volume of all positions and orders one way; 0 when not limited.", "lots", "terminal")
+    ] = Decimal(0)
     swap_long: Annotated[float, doc("Swap of a long position a night.", "points", "terminal")]
     swap_short: Annotated[float, doc("Swap of a short position a night.", "points", "terminal")]
     commission_per_lot: Annotated[
@@ -158,6 +169,13 @@ class Tick(msgspec.Struct, frozen=True, array_like=True):
     ask: Annotated[float | None, doc("Ask; likewise.", "price", "terminal")]
 
 
+class BookLevel(msgspec.Struct, frozen=True, array_like=True):
+    """One price of the depth of market, as an array: price, volume."""
+
+    price: Annotated[float, doc("Price.", "price", "terminal")]
+    volume: Lots
+
+
 # --- terminal → daemon ------------------------------------------------------------------------------------------
 
 
@@ -172,6 +190,10 @@ class Hello(Message, frozen=True, kw_only=True, tag="hello"):
         bool, doc("Whether the sender waits for `processed` after each heartbeat (replay).", source="terminal")
     ]
     ends_at_msc: Annotated[int | None, doc("In replay, the end of the data.", "ms", "terminal")] = None
+    limits: Annotated[
+        TraderLimits | None,
+        doc("The trader's own limits; allowed symbols as the broker names them.", source="settings of the terminal"),
+    ] = None
 
 
 class Snapshot(Message, frozen=True, kw_only=True, tag="snapshot"):
@@ -189,6 +211,15 @@ class Ticks(Message, frozen=True, kw_only=True, tag="ticks"):
     symbol: RawSymbol
     ticks: Annotated[tuple[Tick, ...], doc("Ticks.", source="terminal")]
     is_late: Annotated[bool, doc("Kept while the connection was down and delivered late.", source="terminal")] = False
+
+
+class BookUpdate(Message, frozen=True, kw_only=True, tag="book"):
+    """Depth of market of one symbol. Optional: sent when the terminal is told to watch it; the latest one counts."""
+
+    symbol: RawSymbol
+    time_msc: ServerMsc
+    bids: Annotated[tuple[BookLevel, ...], doc("Bids, highest first.", source="terminal")]
+    asks: Annotated[tuple[BookLevel, ...], doc("Asks, lowest first.", source="terminal")]
 
 
 class Bars(Message, frozen=True, kw_only=True, tag="bars"):
@@ -259,6 +290,7 @@ FromTerminal = (
     Hello
     | Snapshot
     | Ticks
+    | BookUpdate
     | Bars
     | OrderUpdate
     | DealUpdate
@@ -284,6 +316,7 @@ class Subscribe(Message, frozen=True, kw_only=True, tag="subscribe"):
     """Which symbols to stream; answered by a snapshot."""
 
     symbols: Annotated[tuple[str, ...], doc("Broker's symbols.", source="daemon")]
+    with_book: Annotated[bool, doc("Whether to send the depth of market too.", source="settings")] = False
 
 
 class OrderCommand(Message, frozen=True, kw_only=True, tag="order"):
@@ -301,6 +334,12 @@ class OrderCommand(Message, frozen=True, kw_only=True, tag="order"):
     deviation: Annotated[int, doc("Largest slippage to accept.", "points", "strategy")]
     deadline_msc: Annotated[int, doc("Server time after which it must be refused.", "ms", "daemon")]
     comment: Annotated[str, doc("Label for people, 31 characters at most.", source="daemon")]
+    filling: Annotated[
+        Literal["FOK", "IOC", "RETURN"], doc("What becomes of volume that cannot be filled.", source="daemon")
+    ] = "IOC"
+    known_bid: Annotated[float, doc("Bid the decision saw; 0 when not told.", "price", "decision")] = 0.0
+    known_ask: Annotated[float, doc("Ask the decision saw; 0 when not told.", "price", "decision")] = 0.0
+    quote_msc: Annotated[int, doc("Server time of that quote; 0 when not told.", "ms", "decision")] = 0
 
 
 class CloseCommand(Message, frozen=True, kw_only=True, tag="close"):
@@ -316,6 +355,30 @@ class CloseCommand(Message, frozen=True, kw_only=True, tag="close"):
     deviation: Annotated[int, doc("Largest slippage to accept.", "points", "strategy")]
     deadline_msc: Annotated[int, doc("Server time after which it must be refused.", "ms", "daemon")]
     comment: Annotated[str, doc("Label for people.", source="daemon")]
+
+
+class ModifyCommand(Message, frozen=True, kw_only=True, tag="modify"):
+    """Set stop and target of an open position."""
+
+    request_id: RequestId
+    signal_id: Annotated[str, doc("Decision that opened the trade.", source="decision")]
+    magic: Magic
+    symbol: RawSymbol
+    position: Ticket
+    sl: Annotated[float, doc("Stop loss; 0 for none.", "price", "decision")]
+    tp: Annotated[float, doc("Take profit; 0 for none.", "price", "decision")]
+    deadline_msc: Annotated[int, doc("Server time after which it must be refused.", "ms", "daemon")]
+
+
+class CancelCommand(Message, frozen=True, kw_only=True, tag="cancel"):
+    """Withdraw an order that is placed and not filled."""
+
+    request_id: RequestId
+    signal_id: Annotated[str, doc("Intent.", source="decision")]
+    magic: Magic
+    symbol: RawSymbol
+    order: Ticket
+    deadline_msc: Annotated[int, doc("Server time after which it must be refused.", "ms", "daemon")]
 
 
 class Query(Message, frozen=True, kw_only=True, tag="query"):
@@ -360,7 +423,18 @@ class Halt(Message, frozen=True, kw_only=True, tag="halt"):
 
 
 FromDaemon = (
-    Welcome | Subscribe | OrderCommand | CloseCommand | Query | Resync | Processed | DaemonBeat | Refusal | Halt
+    Welcome
+    | Subscribe
+    | OrderCommand
+    | CloseCommand
+    | ModifyCommand
+    | CancelCommand
+    | Query
+    | Resync
+    | Processed
+    | DaemonBeat
+    | Refusal
+    | Halt
 )
 
 _encoder = msgspec.json.Encoder(decimal_format="string")

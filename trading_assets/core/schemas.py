@@ -10,12 +10,13 @@ from typing import Any
 
 import msgspec
 
-from trading_assets.core import messages, records
+from trading_assets.core import messages
+from trading_assets.core.records.codec import AnyRecord
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 UNIONS: dict[str, tuple[Any, str]] = {
-    "records": (records.AnyRecord, "One line of the journal."),
+    "records": (AnyRecord, "One line of the journal."),
     "from_terminal": (messages.FromTerminal, "One frame from the terminal to the daemon."),
     "from_daemon": (messages.FromDaemon, "One frame from the daemon to the terminal."),
 }

@@ -12,7 +12,7 @@ import msgspec
 import polars as pl
 
 from trading_assets.core.learning.dataset import KEY, build_rows
-from trading_assets.core.records import Decision, SymbolState
+from trading_assets.core.records.decisions import Decision, SymbolState
 from trading_assets.core.tables import TABLES
 from trading_assets.core.trades.labels import LABELS_VERSION, LabelCosts, costs_of, label_candidates
 from trading_assets.defs.partitions import chunks, dates_of

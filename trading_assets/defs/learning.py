@@ -24,7 +24,7 @@ from trading_assets.core.learning.evaluation import Evaluation
 from trading_assets.core.learning.meta_model import MODEL_FILE, MetaModel
 from trading_assets.core.learning.promotion import Judgement, Requirements, judge
 from trading_assets.core.learning.training import Training, against_champion, fit
-from trading_assets.core.records import Promotion
+from trading_assets.core.records.operations import Promotion
 from trading_assets.core.release import ReleaseManifest
 from trading_assets.defs.ops import OPS_ACCOUNT, OPS_TENANT, write_ops
 from trading_assets.defs.plots import importance_figure, reliability_figure

@@ -11,7 +11,8 @@ import dagster as dg
 
 from trading_assets import __version__
 from trading_assets.core import ids
-from trading_assets.core.records import OpsError, Record, Transform
+from trading_assets.core.records.operations import OpsError, Transform
+from trading_assets.core.records.record import Record
 from trading_assets.store.home import Home
 from trading_assets.store.journal import Journal
 

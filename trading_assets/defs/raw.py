@@ -11,7 +11,8 @@ from typing import Any
 import dagster as dg
 
 from trading_assets.core.errors import StateError
-from trading_assets.core.records import RECORD_TYPES, Record, Stream
+from trading_assets.core.records.codec import RECORD_TYPES
+from trading_assets.core.records.record import Record, Stream
 from trading_assets.core.tables import raw_name
 from trading_assets.defs.partitions import chunks, dates_of
 from trading_assets.defs.resources import Storage

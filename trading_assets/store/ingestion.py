@@ -10,7 +10,8 @@ import json
 from collections.abc import Collection
 from datetime import date, datetime, timedelta
 
-from trading_assets.core.records import Stream, decode_record
+from trading_assets.core.records.codec import decode_record
+from trading_assets.core.records.record import Stream
 from trading_assets.store.files import replace_atomically
 from trading_assets.store.home import Home
 from trading_assets.store.journal import read_groups

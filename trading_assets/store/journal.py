@@ -17,7 +17,8 @@ from typing import Self
 import msgspec
 
 from trading_assets.core.errors import InputError
-from trading_assets.core.records import Record, decode_record, encode_records
+from trading_assets.core.records.codec import decode_record, encode_records
+from trading_assets.core.records.record import Record
 from trading_assets.store.journal_commit import Batch, CommitThread, Part, Result, Writing, plan
 from trading_assets.store.journal_compress import compress_closed
 from trading_assets.store.journal_disk import Sync, WriterLock, sync_file

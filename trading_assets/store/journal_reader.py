@@ -16,7 +16,8 @@ from typing import Any, cast
 
 import msgspec
 
-from trading_assets.core.records import AnyRecord, Record, Stream
+from trading_assets.core.records.codec import AnyRecord
+from trading_assets.core.records.record import Record, Stream
 from trading_assets.store import journal_disk
 from trading_assets.store.journal_format import (
     LONGEST_SEAL,

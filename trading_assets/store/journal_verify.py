@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from trading_assets.core.records import decode_record
+from trading_assets.core.records.codec import decode_record
 from trading_assets.store import journal_disk
 from trading_assets.store.journal_format import (
     GENESIS,

@@ -16,7 +16,8 @@ import pyarrow
 from trading_assets.core.columns.column import DECIMAL, MOMENT, STRING, DType, Table
 from trading_assets.core.columns.raw import JOURNAL_INDEX
 from trading_assets.core.errors import InputError, StateError
-from trading_assets.core.records import RECORD_TYPES, Record, encode_record
+from trading_assets.core.records.codec import RECORD_TYPES, encode_record
+from trading_assets.core.records.record import Record
 from trading_assets.core.tables import TABLES, raw_name
 
 _KIND_OF_TABLE = {raw_name(kind): kind for kind in RECORD_TYPES}

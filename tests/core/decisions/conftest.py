@@ -16,7 +16,7 @@ from trading_assets.core.decisions.scoring import candidate_feature_names
 from trading_assets.core.decisions.strategy import INTRADAY
 from trading_assets.core.features.feature_set import FEATURE_SETS
 from trading_assets.core.features.normaliser import Normaliser
-from trading_assets.core.records import (
+from trading_assets.core.records.decisions import (
     AccountState,
     DecisionInputs,
     FeatureWindowReference,

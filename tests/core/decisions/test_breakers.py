@@ -21,7 +21,7 @@ from trading_assets.core.decisions.breakers import (
     week_of,
 )
 from trading_assets.core.decisions.strategy import BreakerLimits
-from trading_assets.core.records import BreakerState
+from trading_assets.core.records.decisions import BreakerState
 
 LIMITS = BreakerLimits()
 MONDAY = datetime(2024, 3, 4, 12, 0, tzinfo=UTC)

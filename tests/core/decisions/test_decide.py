@@ -21,7 +21,8 @@ from trading_assets.core.decisions.strategy import INTRADAY, SCALP
 from trading_assets.core.errors import InputError, StateError
 from trading_assets.core.features.feature_set import FEATURE_SETS, decode_vector
 from trading_assets.core.ids import signal_id, ulid_time
-from trading_assets.core.records import BreakerState, Decision, decode_record, encode_record
+from trading_assets.core.records.codec import decode_record, encode_record
+from trading_assets.core.records.decisions import BreakerState, Decision
 from trading_assets.core.release import RULES_ONLY
 
 FRIDAY_EVENING = datetime(2024, 3, 8, 20, 40, tzinfo=UTC)

@@ -14,7 +14,8 @@ from trading_assets.core.decisions.decide import decide
 from trading_assets.core.decisions.explain import describe, explain, recompute
 from trading_assets.core.decisions.strategy import INTRADAY
 from trading_assets.core.features.window import ChartWindow
-from trading_assets.core.records import Decision, decode_record, encode_record
+from trading_assets.core.records.codec import decode_record, encode_record
+from trading_assets.core.records.decisions import Decision
 from trading_assets.core.release import RULES_ONLY
 
 MINUTES = {"M5": 5, "M15": 15, "H1": 60, "H4": 240}

@@ -12,7 +12,7 @@ from trading_assets.core.decisions.candidates import Idea, ideas
 from trading_assets.core.decisions.filters import Scene, cohort_verdicts
 from trading_assets.core.decisions.strategy import INTRADAY, FilterLimits
 from trading_assets.core.decisions.weekend import minutes_to_weekend
-from trading_assets.core.records import FilterVerdict, Regime
+from trading_assets.core.records.decisions import FilterVerdict, Regime
 
 
 def verdicts(market: Any, **changes: Any) -> dict[str, FilterVerdict]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from trading_assets.core.decisions.forecasts import FORECASTER_NAMES, FORECASTERS, columns, combine, support, view
 from trading_assets.core.features.feature_set import FEATURE_SETS
-from trading_assets.core.records import Forecast
+from trading_assets.core.records.decisions import Forecast
 
 AT = columns(FEATURE_SETS["intraday"])
 

@@ -21,7 +21,8 @@ from trading_assets.core.decisions.scoring import (
 )
 from trading_assets.core.decisions.strategy import INTRADAY, ScoreWeights
 from trading_assets.core.features.feature_set import FEATURE_SETS
-from trading_assets.core.records import Regime, decode_record, encode_record
+from trading_assets.core.records.codec import decode_record, encode_record
+from trading_assets.core.records.decisions import Regime
 from trading_assets.core.release import RULES_ONLY
 
 # Indicators without a direction. One that is in none of the three lists fails the test below: decide what it is.

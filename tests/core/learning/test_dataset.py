@@ -18,15 +18,14 @@ from trading_assets.core.decisions.strategy import INTRADAY
 from trading_assets.core.errors import StateError
 from trading_assets.core.features.feature_set import FEATURE_SETS
 from trading_assets.core.learning.dataset import build_rows, content_hash
-from trading_assets.core.records import (
+from trading_assets.core.records.codec import decode_record, encode_record
+from trading_assets.core.records.decisions import (
     AccountState,
     Decision,
     DecisionInputs,
     FeatureWindowReference,
     RiskState,
     SymbolState,
-    decode_record,
-    encode_record,
 )
 from trading_assets.core.release import RULES_ONLY
 from trading_assets.core.tables import TABLES

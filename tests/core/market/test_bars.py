@@ -19,7 +19,8 @@ from trading_assets.core.market.bars import (
     bars_from_quotes,
 )
 from trading_assets.core.market.timeframes import MINUTES
-from trading_assets.core.records import Bar, Record
+from trading_assets.core.records.market import Bar
+from trading_assets.core.records.record import Record
 from trading_assets.store.market_files import read_market
 
 START = datetime(2024, 1, 2, tzinfo=UTC)

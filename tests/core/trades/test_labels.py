@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from trading_assets.core.columns.learning import labels as labels_table
 from trading_assets.core.errors import InputError
-from trading_assets.core.records import SymbolState
+from trading_assets.core.records.decisions import SymbolState
 from trading_assets.core.trades.labels import LabelCosts, costs_of, label_candidates
 
 START = datetime(2024, 3, 4, tzinfo=UTC)

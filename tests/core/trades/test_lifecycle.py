@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_assets.core.records import OrderState
+from trading_assets.core.records.record import OrderState
 from trading_assets.core.trades.lifecycle import (
     CLOSED_STATES,
     OPEN_STATES,

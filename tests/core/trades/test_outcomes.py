@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from trading_assets.core.errors import StateError
 from trading_assets.core.ids import trade_id
-from trading_assets.core.records import Candidate, Deal, Decision
+from trading_assets.core.records.decisions import Candidate, Decision
+from trading_assets.core.records.trading import Deal
 from trading_assets.core.trades.outcomes import END_OF_TEST, exit_reason, is_closed, outcome
 from trading_assets.core.trades.path import PathSummary
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from trading_assets.core.columns.column import Column, Table, flag, share, table, text, texts
 from trading_assets.core.columns.market import FEATURE_SET_VERSION, REGIME
 from trading_assets.core.columns.raw import columns_of
-from trading_assets.core.records import AccountState, Candidate, Decision, DecisionInputs, Versions
+from trading_assets.core.records.decisions import AccountState, Candidate, Decision, DecisionInputs, Versions
 
 _code, _strategy, _extractor, _release, _model = columns_of(
     Versions, "code", "strategy", "extractor", "release", "model"

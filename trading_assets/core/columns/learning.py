@@ -19,7 +19,8 @@ from trading_assets.core.columns.column import (
 from trading_assets.core.columns.decisions import MODEL_VERSION, RELEASE_ID, STRATEGY_VERSION
 from trading_assets.core.columns.market import FEATURE_SET_VERSION, REGIME
 from trading_assets.core.columns.raw import columns_of, payload_of
-from trading_assets.core.records import Candidate, Decision, Finding, Promotion, Transform
+from trading_assets.core.records.decisions import Candidate, Decision
+from trading_assets.core.records.operations import Finding, Promotion, Transform
 
 BARRIERS = ("stop", "target", "timeout")
 PROFIT_TIERS = ("full_loss", "loss", "gain", "large_gain")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from trading_assets.core.columns.column import Table, count, moment, money, number, share, table, text
 from trading_assets.core.columns.raw import columns_of
-from trading_assets.core.records import Deal
+from trading_assets.core.records.trading import Deal
 
 PNL_KINDS = ("profit", "commission", "swap", "fee")
 

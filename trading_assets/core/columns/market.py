@@ -18,7 +18,8 @@ from trading_assets.core.columns.column import (
     vector,
 )
 from trading_assets.core.columns.raw import columns_of, payload_of
-from trading_assets.core.records import Bar, Decision, FeatureWindowReference, Regime, Versions, WindowReference
+from trading_assets.core.records.decisions import Decision, FeatureWindowReference, Regime, Versions, WindowReference
+from trading_assets.core.records.market import Bar
 
 REGISTRY_DATE = date(1970, 1, 1)
 REGISTRY_OWNER = "*"

@@ -21,7 +21,8 @@ from trading_assets.core.columns.column import (
     DType,
     Table,
 )
-from trading_assets.core.records import RECORD_TYPES, Record
+from trading_assets.core.records.codec import RECORD_TYPES
+from trading_assets.core.records.record import Record
 
 _PLAIN: dict[type[msgspec.inspect.Type], DType] = {
     msgspec.inspect.StrType: STRING,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from trading_assets.core.columns.column import Table, count, flag, moment, money, number, table, text
 from trading_assets.core.columns.raw import columns_of, payload_of
-from trading_assets.core.records import Mark, Order, Outcome
+from trading_assets.core.records.trading import Mark, Order, Outcome
 
 orders = table(
     "orders",

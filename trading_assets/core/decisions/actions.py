@@ -22,7 +22,8 @@ import msgspec
 
 from trading_assets.core.decisions.strategy import Strategy
 from trading_assets.core.decisions.weekend import minutes_to_weekend
-from trading_assets.core.records import Action, Decision, ExitReason, OpenPosition, Suggestion
+from trading_assets.core.records.decisions import Decision, OpenPosition
+from trading_assets.core.records.record import Action, ExitReason, Suggestion
 
 
 class Signal(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,15 +21,15 @@ from trading_assets.core.errors import InputError
 from trading_assets.core.features.feature_set import FEATURE_SETS, FeatureSet
 from trading_assets.core.features.regimes import classify
 from trading_assets.core.ids import idea_id
-from trading_assets.core.records import (
+from trading_assets.core.records.decisions import (
     Candidate,
     DecisionInputs,
     FeatureWindowReference,
     FilterVerdict,
-    Mode,
     Regime,
     WindowReference,
 )
+from trading_assets.core.records.record import Mode
 from trading_assets.core.release import Release
 
 

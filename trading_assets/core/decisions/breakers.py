@@ -17,7 +17,7 @@ from typing import Literal
 import msgspec
 
 from trading_assets.core.decisions.strategy import BreakerLimits
-from trading_assets.core.records import AccountState, BreakerState, RiskState
+from trading_assets.core.records.decisions import AccountState, BreakerState, RiskState
 
 Effect = Literal["none", "halve", "stop"]
 ResetBy = Literal["cause", "day", "week", "person"]

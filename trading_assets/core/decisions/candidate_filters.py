@@ -7,7 +7,7 @@ from collections.abc import Callable
 from trading_assets.core.decisions.candidates import Idea
 from trading_assets.core.decisions.filters import verdict_on
 from trading_assets.core.decisions.strategy import FilterLimits
-from trading_assets.core.records import FilterVerdict
+from trading_assets.core.records.decisions import FilterVerdict
 
 
 def candidate_verdicts(limits: FilterLimits, idea: Idea) -> tuple[FilterVerdict, ...]:

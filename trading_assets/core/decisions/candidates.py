@@ -13,7 +13,7 @@ import msgspec
 from trading_assets.core.decisions.sizing import commission_distance, price_of, ticks, ticks_at_least
 from trading_assets.core.decisions.strategy import ExitProfile, Strategy
 from trading_assets.core.ids import idea_id
-from trading_assets.core.records import Candidate, DecisionInputs, SymbolState
+from trading_assets.core.records.decisions import Candidate, DecisionInputs, SymbolState
 
 
 class Idea(msgspec.Struct, frozen=True):

@@ -30,7 +30,7 @@ from trading_assets.core.decisions.strategy import Strategy
 from trading_assets.core.errors import StateError
 from trading_assets.core.features.feature_set import encode_vector, extractor_version
 from trading_assets.core.ids import signal_id
-from trading_assets.core.records import BreakerState, Candidate, Decision, DecisionInputs, Versions
+from trading_assets.core.records.decisions import BreakerState, Candidate, Decision, DecisionInputs, Versions
 from trading_assets.core.release import Release
 
 __all__ = ["DecisionContext", "decide"]

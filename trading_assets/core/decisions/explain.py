@@ -14,7 +14,8 @@ import numpy as np
 from trading_assets.core.decisions.decide import DecisionContext, decide
 from trading_assets.core.decisions.strategy import Strategy
 from trading_assets.core.features.feature_set import decode_vector
-from trading_assets.core.records import Candidate, Decision, FilterVerdict, encode_record
+from trading_assets.core.records.codec import encode_record
+from trading_assets.core.records.decisions import Candidate, Decision, FilterVerdict
 from trading_assets.core.release import Release
 
 

@@ -13,7 +13,8 @@ import msgspec
 
 from trading_assets.core.decisions.strategy import Strategy
 from trading_assets.core.decisions.weekend import minutes_to_weekend
-from trading_assets.core.records import DecisionInputs, FilterVerdict, Regime, Verdict
+from trading_assets.core.records.decisions import DecisionInputs, FilterVerdict, Regime
+from trading_assets.core.records.record import Verdict
 
 
 class Scene(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from trading_assets.core.features.feature_set import FeatureSet
-from trading_assets.core.records import Forecast
+from trading_assets.core.records.decisions import Forecast
 
 VERSION = "1"
 

@@ -19,7 +19,7 @@ from trading_assets.core.decisions.candidates import Idea
 from trading_assets.core.decisions.forecasts import FORECASTER_NAMES
 from trading_assets.core.decisions.strategy import ScoreWeights
 from trading_assets.core.features.feature_set import FeatureSet, by_version, decode_vector
-from trading_assets.core.records import Decision, DecisionInputs, Forecast, Regime
+from trading_assets.core.records.decisions import Decision, DecisionInputs, Forecast, Regime
 from trading_assets.core.release import WinModel
 
 __all__ = ["WinModel", "candidate_feature_names", "candidate_matrix", "candidate_matrix_of", "rule_score"]

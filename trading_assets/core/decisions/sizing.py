@@ -12,7 +12,7 @@ from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal
 import msgspec
 
 from trading_assets.core.decisions.strategy import Strategy
-from trading_assets.core.records import AccountState, SymbolState
+from trading_assets.core.records.decisions import AccountState, SymbolState
 
 # Not the ambient context: a decision must not depend on what a thread has set.
 _DOWN = Context(prec=28, rounding=ROUND_DOWN)

@@ -7,7 +7,7 @@ from trading_assets.core.decisions.forecasts import View
 from trading_assets.core.decisions.sizing import Size
 from trading_assets.core.decisions.strategy import Strategy
 from trading_assets.core.decisions.weekend import minutes_to_weekend
-from trading_assets.core.records import BreakerState, Candidate, DecisionInputs, FilterVerdict, Regime
+from trading_assets.core.records.decisions import BreakerState, Candidate, DecisionInputs, FilterVerdict, Regime
 
 
 def reasons(

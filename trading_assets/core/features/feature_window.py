@@ -14,7 +14,7 @@ import numpy as np
 from trading_assets.core.features.feature_set import FeatureRows
 from trading_assets.core.features.normaliser import Normaliser
 from trading_assets.core.features.window import Floats, Integers, hash_digests, instant, row_digests
-from trading_assets.core.records import FeatureWindowReference
+from trading_assets.core.records.decisions import FeatureWindowReference
 
 FEATURE_WINDOW_ROWS = 64
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from trading_assets.core.features.feature_set import FeatureSet
 from trading_assets.core.features.window import Floats
-from trading_assets.core.records import Regime
+from trading_assets.core.records.decisions import Regime
 
 CLASSIFIER_VERSION = "rules-1"
 

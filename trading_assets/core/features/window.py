@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trading_assets.core.records import WindowReference
+from trading_assets.core.records.decisions import WindowReference
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]

@@ -14,7 +14,7 @@ import polars as pl
 
 from trading_assets.core.decisions.scoring import candidate_matrix_of
 from trading_assets.core.errors import StateError
-from trading_assets.core.records import Candidate, Decision
+from trading_assets.core.records.decisions import Candidate, Decision
 
 KEY = ("tenant", "account", "idea_id")
 _LABEL_COLUMNS = (

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 import polars as pl
 
-from trading_assets.core.records import Bar
+from trading_assets.core.records.market import Bar
 
 Source = Literal["quotes", "history"]
 

@@ -26,7 +26,7 @@ import polars as pl
 
 from trading_assets.core.errors import InputError
 from trading_assets.core.market.timeframes import MINUTES, minutes
-from trading_assets.core.records import SymbolState
+from trading_assets.core.records.decisions import SymbolState
 
 LABELS_VERSION = "triple-barrier-1"
 SILENCE_MS = 3_600_000

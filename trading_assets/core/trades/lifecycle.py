@@ -13,7 +13,7 @@ from typing import Literal, assert_never
 
 import msgspec
 
-from trading_assets.core.records import OrderState
+from trading_assets.core.records.record import OrderState
 
 ResultClass = Literal["accepted", "refused", "price_moved", "unknown", "throttled"]
 

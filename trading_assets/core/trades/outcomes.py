@@ -12,7 +12,9 @@ from decimal import Decimal
 
 from trading_assets.core.errors import StateError
 from trading_assets.core.ids import trade_id
-from trading_assets.core.records import Candidate, Deal, Decision, ExitReason, Outcome
+from trading_assets.core.records.decisions import Candidate, Decision
+from trading_assets.core.records.record import ExitReason
+from trading_assets.core.records.trading import Deal, Outcome
 from trading_assets.core.trades.path import PathSummary, TradePath
 
 __all__ = ["END_OF_TEST", "TradePath", "candidate_of", "exit_reason", "is_closed", "outcome"]

@@ -14,7 +14,8 @@ from typing import Literal
 
 import msgspec
 
-from trading_assets.core.records import Mark, Side
+from trading_assets.core.records.record import Side
+from trading_assets.core.records.trading import Mark
 
 Cause = Literal["minute", "fill", "r_multiple", "stop_touch", "target_touch"]
 

@@ -1,0 +1,328 @@
+"""Records of decisions: what was seen, what was weighed, what was decided, and how long it took."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
+
+import msgspec
+
+from trading_assets.core.fields import (
+    IdeaId,
+    SignalId,
+    Symbol,
+    Timeframe,
+    TradeId,
+    doc,
+    moment,
+)
+from trading_assets.core.records.record import (
+    Action,
+    CandidateKind,
+    Mode,
+    Record,
+    Side,
+    Suggestion,
+    Verdict,
+)
+
+
+class WindowReference(msgspec.Struct, frozen=True, kw_only=True):
+    """Which bars of one timeframe a decision saw."""
+
+    timeframe: Timeframe
+    first_open_at: Annotated[datetime | None, moment("Open of the first bar; null when there is none.", "live.window")]
+    last_open_at: Annotated[datetime | None, moment("Open of the last bar; null when there is none.", "live.window")]
+    bar_count: Annotated[int, doc("Bars in the window.", "bars", "live.window")]
+    sha256: Annotated[str, doc("Hash of the bars, core.features.window.", source="live.window")]
+
+
+class FeatureWindowReference(msgspec.Struct, frozen=True, kw_only=True):
+    """The last rows of features a sequence model would see."""
+
+    row_count: Annotated[int, doc("Rows, at most 64.", "rows", "live.window")]
+    first_close_at: Annotated[datetime | None, moment("Close of the first row's bar.", "live.window")]
+    sha256_raw: Annotated[str, doc("Hash of the raw rows, little-endian float64, row by row.", source="live.window")]
+    sha256_normalised: Annotated[str, doc("Hash of the normalised rows.", source="live.window")]
+    normaliser_version: Annotated[str, doc("Normaliser used; identity before the first release.", source="release")]
+
+
+class Regime(msgspec.Struct, frozen=True, kw_only=True):
+    """State of the market at the bar's close."""
+
+    label: Annotated[
+        str, doc("trending_up, trending_down, ranging, volatile or unknown.", source="core.features.regimes")
+    ]
+    confidence: Annotated[float, doc("Confidence, 0 to 1.", "share", "core.features.regimes")]
+    classifier_version: Annotated[str, doc("Version of the classifier.", source="core.features.regimes")]
+
+
+class Forecast(msgspec.Struct, frozen=True, kw_only=True):
+    """One forecaster's view."""
+
+    forecaster: Annotated[str, doc("Name of the forecaster.", source="core.decisions.forecasts")]
+    version: Annotated[str, doc("Its version.", source="core.decisions.forecasts")]
+    value: Annotated[float, doc("Direction and strength, -1 (down) to 1 (up).", "score", "core.decisions.forecasts")]
+    confidence: Annotated[float, doc("Confidence, 0 to 1.", "share", "core.decisions.forecasts")]
+    reason: Annotated[str, doc("What it saw, in words.", source="core.decisions.forecasts")]
+
+
+class FilterVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What one filter said, and on which values."""
+
+    filter: Annotated[str, doc("Name of the filter.", source="core.decisions.filters")]
+    verdict: Annotated[
+        Verdict, doc("pass, block, or not_available when the filter has no source.", source="core.decisions.filters")
+    ]
+    observed: Annotated[str, doc("Value it saw.", source="core.decisions.filters")]
+    limit: Annotated[str, doc("Value it held it against.", source="core.decisions.filters")]
+    reason: Annotated[str, doc("The verdict in words.", source="core.decisions.filters")]
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """One idea of a decision's cohort, judged beside the others at the same time."""
+
+    idea_id: IdeaId
+    kind: Annotated[
+        CandidateKind,
+        doc("LONG or SHORT; with a position open also HOLD and CLOSE.", source="core.decisions.candidates"),
+    ]
+    exit_profile: Annotated[
+        str, doc("Name of the exit profile; empty for HOLD and CLOSE.", source="core.decisions.candidates")
+    ]
+    entry_price: Annotated[
+        float | None, doc("Price at which it would be filled now: ask for LONG, bid for SHORT.", "price", "quote")
+    ]
+    stop_price: Annotated[float | None, doc("Stop loss.", "price", "core.decisions.candidates")]
+    target_price: Annotated[float | None, doc("Take profit.", "price", "core.decisions.candidates")]
+    timeout_bars: Annotated[
+        int | None, doc("Bars of the decision's timeframe after which it is closed.", "bars", "exit profile")
+    ]
+    risk_unit: Annotated[float | None, doc("1 R: distance from entry to stop.", "price", "core.decisions.candidates")]
+    reward_r: Annotated[
+        float | None, doc("Distance from entry to target in multiples of risk.", "R", "core.decisions.candidates")
+    ]
+    cost_r: Annotated[
+        float | None,
+        doc("Spread and commission of a round trip in multiples of risk.", "R", "core.decisions.candidates"),
+    ]
+    rule_score: Annotated[float, doc("Score of the rules, 0 to 1.", "score", "core.decisions.scoring")]
+    win_probability: Annotated[
+        float | None,
+        doc("Meta-model's calibrated probability of a win; null without a model.", "probability", "meta-model"),
+    ]
+    blended_score: Annotated[
+        float, doc("(1 - blend) * rule score + blend * win probability.", "score", "core.decisions.scoring")
+    ]
+    filters: Annotated[
+        tuple[FilterVerdict, ...], doc("Verdicts that depend on the candidate.", source="core.decisions.filters")
+    ]
+
+
+class AccountState(msgspec.Struct, frozen=True, kw_only=True):
+    """The account as the decision saw it."""
+
+    currency: Annotated[str, doc("Deposit currency.", source="terminal")]
+    balance: Annotated[Decimal, doc("Balance.", "account currency", "terminal")]
+    equity: Annotated[Decimal, doc("Equity.", "account currency", "terminal")]
+    margin_free: Annotated[Decimal, doc("Free margin.", "account currency", "terminal")]
+    leverage: Annotated[int, doc("Leverage, 1:n.", "ratio", "terminal")]
+    trade_allowed: Annotated[bool, doc("Whether the terminal allows trading.", source="terminal")]
+
+
+class SymbolState(msgspec.Struct, frozen=True, kw_only=True):
+    """The contract of the symbol as the decision saw it."""
+
+    symbol: Symbol
+    digits: Annotated[int, doc("Digits after the point of a price.", "digits", "terminal")]
+    point: Annotated[float, doc("Smallest step a price is written in.", "price", "terminal")]
+    tick_size: Annotated[float, doc("Smallest step a price can move (trade_tick_size).", "price", "terminal")]
+    tick_value: Annotated[Decimal, doc("Value of one tick of one lot.", "account currency", "terminal")]
+    contract_size: Annotated[Decimal, doc("Units of one lot.", "units", "terminal")]
+    volume_min: Annotated[Decimal, doc("Smallest volume.", "lots", "terminal")]
+    volume_max: Annotated[Decimal, doc("Largest volume.", "lots", "terminal")]
+    volume_step: Annotated[Decimal, doc("Step of the volume.", "lots", "terminal")]
+    stops_level: Annotated[int, doc("Least distance of stop and target from the price.", "points", "terminal")]
+    commission_per_lot: Annotated[
+        Decimal, doc("Commission of one side of one lot.", "account currency", "settings of the account")
+    ]
+
+
+class OpenPosition(msgspec.Struct, frozen=True, kw_only=True):
+    """The position open on the symbol when the decision was made."""
+
+    trade_id: TradeId
+    signal_id: SignalId
+    position_id: Annotated[str, doc("Position identifier at the broker.", source="terminal")]
+    side: Annotated[Side, doc("Side of the position.", source="terminal")]
+    volume_lots: Annotated[Decimal, doc("Open volume.", "lots", "terminal")]
+    entry_price: Annotated[float, doc("Average entry price.", "price", "terminal")]
+    stop_price: Annotated[float, doc("Stop loss; 0 when none.", "price", "terminal")]
+    target_price: Annotated[float, doc("Take profit; 0 when none.", "price", "terminal")]
+    opened_at: Annotated[datetime, moment("When it was opened.", "terminal")]
+    bars_held: Annotated[int, doc("Closed bars since the entry.", "bars", "daemon")]
+    timeout_bars: Annotated[int, doc("Bars after which it is closed.", "bars", "exit profile")]
+    unrealised_r: Annotated[
+        float, doc("Unrealised result in multiples of risk at the decision's quote.", "R", "daemon")
+    ]
+
+
+class BreakerState(msgspec.Struct, frozen=True, kw_only=True):
+    """One breaker as the decision saw it."""
+
+    breaker: Annotated[str, doc("Name of the breaker.", source="core.decisions.breakers")]
+    is_tripped: Annotated[bool, doc("Whether it blocks or reduces entries.", source="live.risk_state")]
+    effect: Annotated[str, doc("none, halve or stop.", source="core.decisions.breakers")]
+    cause: Annotated[str, doc("Why it tripped; empty when it did not.", source="live.risk_state")]
+
+
+class RiskState(msgspec.Struct, frozen=True, kw_only=True):
+    """What the risk rules need to know at a decision."""
+
+    open_positions: Annotated[int, doc("Open positions on the account.", "positions", "daemon")]
+    pending_orders: Annotated[
+        int, doc("Orders whose result is not known yet on this symbol, UNKNOWN included.", "orders", "daemon")
+    ]
+    equity_high_water_mark: Annotated[
+        Decimal, doc("Highest equity so far, deposits taken out.", "account currency", "live.risk_state")
+    ]
+    day_start_equity: Annotated[
+        Decimal, doc("Equity at the start of the UTC day.", "account currency", "live.risk_state")
+    ]
+    week_start_equity: Annotated[
+        Decimal, doc("Equity at the start of the week (Sunday 00:00 UTC).", "account currency", "live.risk_state")
+    ]
+    orders_last_hour: Annotated[int, doc("Entry orders in the last hour.", "orders", "live.risk_state")]
+    breakers: Annotated[
+        tuple[BreakerState, ...], doc("Breakers whose state is kept outside the decision.", source="live.risk_state")
+    ]
+
+
+class TraderLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """The trader's own limits, set in the terminal. Where they and the strategy differ, the stricter one binds."""
+
+    risk_per_trade: Annotated[
+        float | None, doc("Largest share of equity at risk in one trade; null when not limited.", "share", "terminal")
+    ] = None
+    max_drawdown: Annotated[
+        float | None, doc("Drawdown at which entries stop; null when not limited.", "share", "terminal")
+    ] = None
+    max_positions: Annotated[
+        int | None, doc("Most positions open at once; null when not limited.", "positions", "terminal")
+    ] = None
+    allowed_symbols: Annotated[
+        tuple[str, ...] | None, doc("Canonical symbols that may be traded; null when all may.", source="terminal")
+    ] = None
+
+
+class DecisionInputs(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a decision is a function of, besides the features, the release and the strategy it names."""
+
+    bid: Annotated[float, doc("Last bid at the bar's close.", "price", "quote")]
+    ask: Annotated[float, doc("Last ask at the bar's close.", "price", "quote")]
+    quote_at: Annotated[datetime, moment("Time of that quote.", "quote")]
+    base_bar_count: Annotated[int, doc("Bars of the decision's timeframe in the window.", "bars", "live.window")]
+    account_state: Annotated[AccountState, doc("Account.", source="terminal")]
+    symbol_state: Annotated[SymbolState, doc("Contract.", source="terminal")]
+    position: Annotated[OpenPosition | None, doc("Open position on the symbol; null when flat.", source="daemon")]
+    risk: Annotated[RiskState, doc("Risk state.", source="live.risk_state")]
+    limits: Annotated[
+        TraderLimits | None, doc("The trader's own limits; null when none are set.", source="terminal")
+    ] = None
+
+
+class Versions(msgspec.Struct, frozen=True, kw_only=True):
+    """Versions of everything that took part in a decision."""
+
+    code: Annotated[str, doc("Version of this software.", source="package")]
+    strategy: Annotated[
+        str, doc("Version of the strategy: name and hash of its parameters.", source="core.decisions.strategy")
+    ]
+    feature_set: Annotated[str, doc("Name and hash of the feature set.", source="core.features.feature_set")]
+    extractor: Annotated[
+        str, doc("Version of the feature extractor: TA-Lib and numpy.", source="core.features.feature_set")
+    ]
+    release: Annotated[str, doc("Release in use; rules-only when there is none.", source="live.releases")]
+    model: Annotated[str | None, doc("Meta-model version; null without a model.", source="release")]
+
+
+class Decision(Record, frozen=True, kw_only=True, tag="decision"):
+    """One decision at one closed bar, also the decision not to trade. One row per signal."""
+
+    STREAM = "trading"
+
+    signal_id: SignalId
+    mode: Annotated[Mode, doc("observe, recommend or execute.", source="settings of the daemon")]
+    symbol: Symbol
+    timeframe: Timeframe
+    bar_open_at: Annotated[datetime, moment("Open of the bar that closed.", "core.market.bars")]
+    bar_close_at: Annotated[datetime, moment("Close of the bar that closed.", "core.market.bars")]
+    decided_at: Annotated[datetime, moment("When it was decided; in replay, simulated time.", "daemon")]
+    versions: Annotated[Versions, doc("Versions of everything that took part.", source="daemon")]
+    inputs: Annotated[DecisionInputs, doc("What it was decided on.", source="daemon")]
+    windows: Annotated[
+        tuple[WindowReference, ...], doc("Bars it saw, one entry for each timeframe.", source="live.window")
+    ]
+    window_sha256: Annotated[str, doc("Hash over the windows of all timeframes.", source="live.window")]
+    feature_window: Annotated[FeatureWindowReference, doc("Rolling window of feature rows.", source="live.window")]
+    features: Annotated[
+        str,
+        doc("Raw feature vector: base64 of little-endian float64, in the feature set's order.", source="core.features"),
+    ]
+    features_normalised: Annotated[str, doc("Normalised feature vector, the same encoding.", source="release")]
+    regime: Annotated[Regime, doc("Regime.", source="core.features.regimes")]
+    forecasts: Annotated[
+        tuple[Forecast, ...], doc("The ensemble, one entry for each forecaster.", source="core.decisions.forecasts")
+    ]
+    consensus: Annotated[
+        float, doc("Confidence-weighted mean of the forecasts, -1 to 1.", "score", "core.decisions.forecasts")
+    ]
+    dispersion: Annotated[
+        float, doc("Confidence-weighted standard deviation of the forecasts.", "score", "core.decisions.forecasts")
+    ]
+    filters: Annotated[
+        tuple[FilterVerdict, ...], doc("Verdicts that hold for the whole cohort.", source="core.decisions.filters")
+    ]
+    candidates: Annotated[tuple[Candidate, ...], doc("The cohort.", source="core.decisions.candidates")]
+    blend: Annotated[float, doc("Weight of the model in the blended score; 0 is shadow.", "share", "release")]
+    breakers: Annotated[tuple[BreakerState, ...], doc("All breakers.", source="core.decisions.breakers")]
+    suggestion: Annotated[Suggestion, doc("LONG, SHORT or WAIT.", source="core.decisions.decide")]
+    action: Annotated[
+        Action,
+        doc("What to do given the position: OPEN, CLOSE, REVERSE, HOLD or NONE.", source="core.decisions.decide"),
+    ]
+    idea_id: Annotated[str | None, doc("Chosen candidate; null for WAIT.", source="core.decisions.decide")]
+    entry_price: Annotated[float | None, doc("Expected entry.", "price", "chosen candidate")]
+    stop_price: Annotated[float | None, doc("Stop loss.", "price", "chosen candidate")]
+    target_price: Annotated[float | None, doc("Take profit.", "price", "chosen candidate")]
+    volume_lots: Annotated[Decimal, doc("Volume to open; 0 when nothing is opened.", "lots", "core.decisions.sizing")]
+    risk_amount: Annotated[Decimal, doc("Money at risk to the stop.", "account currency", "core.decisions.sizing")]
+    confidence: Annotated[float, doc("Confidence in the suggestion, 0 to 1.", "share", "core.decisions.decide")]
+    quality_score: Annotated[
+        float, doc("Blended score less dispersion and cost, 0 to 1.", "score", "core.decisions.decide")
+    ]
+    warnings: Annotated[
+        tuple[str, ...], doc("What a trader should know although it did not block.", source="core.decisions.decide")
+    ]
+    reasons: Annotated[tuple[str, ...], doc("Why it was decided so, in words.", source="core.decisions.decide")]
+
+
+class DecisionTiming(Record, frozen=True, kw_only=True, tag="decision_timing"):
+    """Stage times of one decision, beside it so that the decision compares bit for bit. One row per signal."""
+
+    STREAM = "trading"
+
+    signal_id: SignalId
+    features_us: Annotated[int, doc("Window and features.", "µs", "daemon")]
+    decide_us: Annotated[int, doc("decide().", "µs", "daemon")]
+    commit_us: Annotated[int, doc("Journal commit, durable.", "µs", "daemon")]
+    total_us: Annotated[
+        int,
+        doc(
+            "Arrival of the last message before the decision to the order frame written, or to the commit when no order follows.",
+            "µs",
+            "daemon",
+        ),
+    ]
+    has_order: Annotated[bool, doc("Whether an order frame was written.", source="daemon")]

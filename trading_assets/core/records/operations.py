@@ -1,0 +1,106 @@
+"""Records of the operation itself: signs of life, errors, findings, judgements, tables written."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from trading_assets.core.fields import (
+    doc,
+    moment,
+)
+from trading_assets.core.records.record import (
+    Record,
+)
+
+
+class DaemonHeartbeat(Record, frozen=True, kw_only=True, tag="daemon_heartbeat"):
+    """A sign of life with counts. One row per interval."""
+
+    STREAM = "ops"
+
+    quotes: Annotated[int, doc("Quotes accepted since the start.", "quotes", "daemon")]
+    quarantined: Annotated[int, doc("Quotes and messages refused since the start.", "quotes", "daemon")]
+    decisions: Annotated[int, doc("Decisions since the start.", "decisions", "daemon")]
+    open_positions: Annotated[int, doc("Open positions.", "positions", "daemon")]
+    release_id: Annotated[str, doc("Release in use.", source="live.releases")]
+    is_connected: Annotated[bool, doc("Whether a terminal is connected.", source="live.bridge")]
+
+
+class ComponentState(Record, frozen=True, kw_only=True, tag="component_state"):
+    """How one component of the daemon does. One row per component and heartbeat."""
+
+    STREAM = "ops"
+
+    component: Annotated[str, doc("Component.", source="daemon")]
+    is_healthy: Annotated[bool, doc("Whether it does its work now.", source="daemon")]
+    last_success_at: Annotated[
+        datetime | None, moment("When it last did its work; null when it has not yet.", "daemon")
+    ]
+    successes: Annotated[int, doc("Times it did its work since the start.", "times", "daemon")]
+    errors: Annotated[int, doc("Errors since the start.", "errors", "daemon")]
+    detail: Annotated[str, doc("What is wrong, or how it stands, in one sentence.", source="daemon")]
+
+
+class AccessEvent(Record, frozen=True, kw_only=True, tag="access_event"):
+    """Who came to the bridge, with which token, what was asked and what was refused. One row per event."""
+
+    STREAM = "ops"
+
+    remote: Annotated[str, doc("Address of the other end.", source="live.bridge")]
+    token_id: Annotated[
+        str, doc("First 12 hexadecimal digits of the token's sha256; empty when none was shown.", source="live.bridge")
+    ]
+    session: Annotated[str, doc("Session; empty before one begins.", source="live.bridge")]
+    event: Annotated[
+        Literal["connected", "admitted", "asked", "refused", "left"], doc("What happened.", source="live.bridge")
+    ]
+    detail: Annotated[str, doc("What was asked, why it was refused, or how it ended.", source="live.bridge")]
+
+
+class OpsError(Record, frozen=True, kw_only=True, tag="ops_error"):
+    """An error with what it was about and how to mend it. One row per error."""
+
+    STREAM = "ops"
+
+    component: Annotated[str, doc("Where it happened.", source="daemon or asset")]
+    message: Annotated[str, doc("What happened and how to fix it, in one sentence.", source="daemon or asset")]
+
+
+class Finding(Record, frozen=True, kw_only=True, tag="finding"):
+    """A difference between what must be true and what is. One row per finding."""
+
+    STREAM = "ops"
+
+    check: Annotated[str, doc("Check that found it.", source="core.integrity")]
+    severity: Annotated[Literal["info", "warning", "error"], doc("How bad it is.", source="core.integrity")]
+    subject: Annotated[str, doc("Record, file or table it is about.", source="core.integrity")]
+    expectation: Annotated[str, doc("What should be.", source="core.integrity")]
+    observed: Annotated[str, doc("What is.", source="core.integrity")]
+    repair: Annotated[str, doc("How to mend it.", source="core.integrity")]
+
+
+class Promotion(Record, frozen=True, kw_only=True, tag="promotion"):
+    """A judgement on a model: promoted or refused, with the reasons. One row per judgement."""
+
+    STREAM = "ops"
+
+    model_version: Annotated[str, doc("Model that was judged.", source="MLflow registry")]
+    dataset_version: Annotated[int, doc("Delta version of the learning dataset it was trained on.", source="lake")]
+    verdict: Annotated[Literal["promoted", "refused"], doc("Verdict.", source="core.learning.promotion")]
+    release_id: Annotated[str | None, doc("Release made; null when refused.", source="store.release")]
+    blend: Annotated[float, doc("Blend of the release; 0 is shadow.", "share", "core.learning.promotion")]
+    reasons: Annotated[tuple[str, ...], doc("Why.", source="core.learning.promotion")]
+
+
+class Transform(Record, frozen=True, kw_only=True, tag="transform"):
+    """A materialisation that wrote a table. One row per write."""
+
+    STREAM = "ops"
+
+    table: Annotated[str, doc("Table.", source="asset")]
+    run_id: Annotated[str, doc("Dagster run.", source="Dagster")]
+    partitions: Annotated[str, doc("Partitions written.", source="Dagster")]
+    rows_in: Annotated[int, doc("Rows read.", "rows", "asset")]
+    rows_out: Annotated[int, doc("Rows written.", "rows", "asset")]
+    code_version: Annotated[str, doc("Version of this software.", source="package")]

@@ -1,0 +1,249 @@
+"""Records of trading: sessions, orders, deals, positions, outcomes, breakers, and what was in use."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from trading_assets.core.fields import (
+    IdeaId,
+    Magic,
+    SignalId,
+    Symbol,
+    TradeId,
+    doc,
+    moment,
+)
+from trading_assets.core.records.decisions import (
+    SymbolState,
+)
+from trading_assets.core.records.record import (
+    ExitReason,
+    OrderState,
+    Record,
+    Side,
+)
+
+
+class Session(Record, frozen=True, kw_only=True, tag="session"):
+    """A terminal that said hello. One row per session."""
+
+    STREAM = "trading"
+
+    session: Annotated[str, doc("Session of the connection.", source="daemon")]
+    login: Annotated[str, doc("Account number at the broker.", source="terminal")]
+    server: Annotated[str, doc("Broker's server.", source="terminal")]
+    company: Annotated[str, doc("Broker.", source="terminal")]
+    margin_mode: Annotated[str, doc("netting or hedging.", source="terminal")]
+    build: Annotated[str, doc("Build of the Expert Advisor or simulated terminal.", source="terminal")]
+    clock_rule: Annotated[str, doc("Rule that turns server time into UTC.", source="settings of the daemon")]
+
+
+class AccountSnapshot(Record, frozen=True, kw_only=True, tag="account"):
+    """The account as the terminal reported it. One row per report."""
+
+    STREAM = "trading"
+
+    currency: Annotated[str, doc("Deposit currency.", source="terminal")]
+    balance: Annotated[Decimal, doc("Balance.", "account currency", "terminal")]
+    equity: Annotated[Decimal, doc("Equity.", "account currency", "terminal")]
+    credit: Annotated[Decimal, doc("Credit.", "account currency", "terminal")]
+    margin: Annotated[Decimal, doc("Margin in use.", "account currency", "terminal")]
+    margin_free: Annotated[Decimal, doc("Free margin.", "account currency", "terminal")]
+    leverage: Annotated[int, doc("Leverage, 1:n.", "ratio", "terminal")]
+
+
+class SymbolSpec(Record, frozen=True, kw_only=True, tag="symbol_spec"):
+    """The contract of a symbol as the terminal reported it. One row per report and symbol."""
+
+    STREAM = "trading"
+
+    symbol: Symbol
+    raw_symbol: Annotated[str, doc("Symbol at the broker, with its suffix.", source="terminal")]
+    spec: Annotated[SymbolState, doc("The contract.", source="terminal")]
+
+
+class Order(Record, frozen=True, kw_only=True, tag="order"):
+    """One state of one order. One row per order and state change."""
+
+    STREAM = "trading"
+
+    signal_id: SignalId
+    idea_id: Annotated[str | None, doc("Candidate the order carries out; null for a close.", source="decision")]
+    trade_id: TradeId
+    magic: Magic
+    symbol: Symbol
+    side: Annotated[Side, doc("BUY or SELL.", source="daemon")]
+    purpose: Annotated[Literal["OPEN", "CLOSE"], doc("Whether it opens or closes a position.", source="daemon")]
+    close_reason: Annotated[str, doc("Why a position is closed; empty for OPEN.", source="daemon")]
+    state: Annotated[OrderState, doc("State of the order.", source="core.trades.lifecycle")]
+    volume_lots: Annotated[Decimal, doc("Volume asked for.", "lots", "decision")]
+    filled_lots: Annotated[Decimal, doc("Volume filled so far.", "lots", "terminal")]
+    price: Annotated[float, doc("Price expected when it was sent.", "price", "quote")]
+    stop_price: Annotated[float, doc("Stop loss; 0 when none.", "price", "decision")]
+    target_price: Annotated[float, doc("Take profit; 0 when none.", "price", "decision")]
+    deviation_points: Annotated[int, doc("Largest slippage the terminal may accept.", "points", "strategy")]
+    deadline_at: Annotated[datetime, moment("After this the terminal must refuse it.", "strategy")]
+    order_ticket: Annotated[str | None, doc("Order ticket at the broker.", source="terminal")]
+    position_id: Annotated[str | None, doc("Position identifier at the broker.", source="terminal")]
+    retcode: Annotated[int | None, doc("Result code of the trade server.", "code", "terminal")]
+    reason: Annotated[str, doc("The state in words.", source="daemon")]
+
+
+class Deal(Record, frozen=True, kw_only=True, tag="deal"):
+    """One deal of the broker: a fill, or a balance operation. One row per account and deal ticket."""
+
+    STREAM = "trading"
+
+    deal_ticket: Annotated[str, doc("Deal ticket.", source="terminal")]
+    order_ticket: Annotated[str, doc("Order ticket; 0 for a balance operation.", source="terminal")]
+    position_id: Annotated[str, doc("Position identifier; joins the life of a trade.", source="terminal")]
+    trade_id: Annotated[str | None, doc("Trade; null for deals that are not ours.", source="daemon")]
+    signal_id: Annotated[
+        str | None, doc("Decision that opened the trade; null for deals that are not ours.", source="daemon")
+    ]
+    magic: Magic
+    symbol: Symbol
+    kind: Annotated[Literal["BUY", "SELL", "BALANCE", "CREDIT"], doc("Type of the deal.", source="terminal")]
+    entry: Annotated[
+        Literal["IN", "OUT", "INOUT", "OUT_BY"], doc("Whether it enters or leaves a position.", source="terminal")
+    ]
+    reason: Annotated[str, doc("EXPERT, SL, TP, SO, CLIENT, MOBILE, WEB, ...", source="terminal")]
+    volume_lots: Annotated[Decimal, doc("Volume.", "lots", "terminal")]
+    price: Annotated[float, doc("Fill price.", "price", "terminal")]
+    profit: Annotated[Decimal, doc("Profit of the deal.", "account currency", "terminal")]
+    commission: Annotated[Decimal, doc("Commission, negative when paid.", "account currency", "terminal")]
+    swap: Annotated[Decimal, doc("Swap.", "account currency", "terminal")]
+    fee: Annotated[Decimal, doc("Fee.", "account currency", "terminal")]
+    slippage_points: Annotated[
+        float | None, doc("Fill price against the expected price, positive when worse.", "points", "daemon")
+    ]
+    comment: Annotated[str, doc("Broker's comment.", source="terminal")]
+    server_msc: Annotated[int, doc("The terminal's own time of the deal.", "ms", "terminal")]
+
+
+class Position(Record, frozen=True, kw_only=True, tag="position"):
+    """A position as the terminal reported it. One row per report and position."""
+
+    STREAM = "trading"
+
+    position_id: Annotated[str, doc("Position identifier.", source="terminal")]
+    trade_id: Annotated[str | None, doc("Trade; null for positions that are not ours.", source="daemon")]
+    magic: Magic
+    symbol: Symbol
+    side: Annotated[Side, doc("Side.", source="terminal")]
+    volume_lots: Annotated[Decimal, doc("Open volume; 0 once closed.", "lots", "terminal")]
+    price_open: Annotated[float, doc("Average entry price.", "price", "terminal")]
+    stop_price: Annotated[float, doc("Stop loss; 0 when none.", "price", "terminal")]
+    target_price: Annotated[float, doc("Take profit; 0 when none.", "price", "terminal")]
+    swap: Annotated[Decimal, doc("Swap so far.", "account currency", "terminal")]
+    profit: Annotated[Decimal, doc("Unrealised profit.", "account currency", "terminal")]
+
+
+class Mark(Record, frozen=True, kw_only=True, tag="mark"):
+    """An open trade valued at a quote. One row per trade and mark."""
+
+    STREAM = "trading"
+
+    trade_id: TradeId
+    signal_id: SignalId
+    symbol: Symbol
+    cause: Annotated[
+        Literal["minute", "fill", "r_multiple", "stop_touch", "target_touch"],
+        doc("Why it was marked.", source="daemon"),
+    ]
+    bid: Annotated[float, doc("Bid.", "price", "quote")]
+    ask: Annotated[float, doc("Ask.", "price", "quote")]
+    unrealised_pnl: Annotated[
+        Decimal, doc("Unrealised profit before commission and swap.", "account currency", "daemon")
+    ]
+    unrealised_r: Annotated[float, doc("Unrealised result in multiples of risk.", "R", "daemon")]
+    drawdown_r: Annotated[float, doc("Distance from the best result so far.", "R", "daemon")]
+    mae_r: Annotated[float, doc("Maximum adverse excursion so far, zero or negative.", "R", "daemon")]
+    mfe_r: Annotated[float, doc("Maximum favourable excursion so far, zero or positive.", "R", "daemon")]
+    live_risk: Annotated[Decimal, doc("What would be lost from here to the stop.", "account currency", "daemon")]
+
+
+class Outcome(Record, frozen=True, kw_only=True, tag="outcome"):
+    """How a trade ended. One row per trade."""
+
+    STREAM = "trading"
+
+    trade_id: TradeId
+    signal_id: SignalId
+    idea_id: IdeaId
+    position_id: Annotated[str, doc("Position identifier at the broker.", source="terminal")]
+    symbol: Symbol
+    side: Annotated[Side, doc("Side.", source="decision")]
+    opened_at: Annotated[datetime, moment("First entry deal.", "deals")]
+    closed_at: Annotated[datetime, moment("Last exit deal.", "deals")]
+    exit_reason: Annotated[ExitReason, doc("Why it ended.", source="core.trades.outcomes")]
+    volume_lots: Annotated[Decimal, doc("Volume.", "lots", "deals")]
+    entry_price: Annotated[float, doc("Average entry price.", "price", "deals")]
+    exit_price: Annotated[float, doc("Average exit price.", "price", "deals")]
+    stop_price: Annotated[float, doc("Stop loss at entry.", "price", "decision")]
+    target_price: Annotated[float, doc("Take profit at entry.", "price", "decision")]
+    risk_unit: Annotated[float, doc("1 R: distance from entry to stop, stored at entry.", "price", "decision")]
+    gross_pnl: Annotated[Decimal, doc("Sum of the deals' profit.", "account currency", "deals")]
+    commission: Annotated[Decimal, doc("Sum of commissions.", "account currency", "deals")]
+    swap: Annotated[Decimal, doc("Sum of swaps.", "account currency", "deals")]
+    fee: Annotated[Decimal, doc("Sum of fees.", "account currency", "deals")]
+    net_pnl: Annotated[Decimal, doc("Gross less commission, swap and fee.", "account currency", "deals")]
+    result_r: Annotated[
+        float, doc("Price result in multiples of risk, before commission.", "R", "core.trades.outcomes")
+    ]
+    mae_r: Annotated[float, doc("Maximum adverse excursion, zero or negative.", "R", "quotes")]
+    mfe_r: Annotated[float, doc("Maximum favourable excursion, zero or positive.", "R", "quotes")]
+    time_to_mfe_s: Annotated[float, doc("From entry to the best quote.", "s", "quotes")]
+    time_to_target_s: Annotated[
+        float | None, doc("From entry to the target; null when it was not reached.", "s", "deals")
+    ]
+    holding_s: Annotated[float, doc("From entry to exit.", "s", "deals")]
+    realised_volatility: Annotated[
+        float, doc("Square root of the sum of squared log returns of the mid at each mark.", "share", "marks")
+    ]
+    slippage_points: Annotated[float, doc("Entry and exit slippage, positive when worse.", "points", "deals")]
+    mark_count: Annotated[int, doc("Marks recorded for the trade.", "marks", "daemon")]
+
+
+class BreakerEvent(Record, frozen=True, kw_only=True, tag="breaker_event"):
+    """A breaker that tripped or was reset. One row per change."""
+
+    STREAM = "trading"
+
+    breaker: Annotated[str, doc("Name of the breaker.", source="core.decisions.breakers")]
+    change: Annotated[Literal["trip", "reset"], doc("What happened.", source="live.risk_state")]
+    effect: Annotated[str, doc("none, halve or stop.", source="core.decisions.breakers")]
+    cause: Annotated[str, doc("Why.", source="live.risk_state")]
+
+
+class ReleaseLoad(Record, frozen=True, kw_only=True, tag="release_load"):
+    """A release the daemon took into use or refused. One row per attempt."""
+
+    STREAM = "trading"
+
+    release_id: Annotated[str, doc("Release.", source="release manifest")]
+    model_version: Annotated[str | None, doc("Meta-model version.", source="release manifest")]
+    is_accepted: Annotated[bool, doc("Whether it is in use from now on.", source="live.releases")]
+    reason: Annotated[str, doc("Why it was accepted or refused.", source="live.releases")]
+
+
+class StrategyLoad(Record, frozen=True, kw_only=True, tag="strategy_load"):
+    """A strategy the daemon took into use, with all its parameters. One row per start."""
+
+    STREAM = "trading"
+
+    strategy_version: Annotated[str, doc("Name and hash of the parameters.", source="core.decisions.strategy")]
+    parameters: Annotated[str, doc("The parameters as canonical JSON.", source="core.decisions.strategy")]
+
+
+class CommandResult(Record, frozen=True, kw_only=True, tag="command_result"):
+    """The answer to a command of the inbox. One row per command."""
+
+    STREAM = "trading"
+
+    command_id: Annotated[str, doc("Name of the command's file.", source="command inbox")]
+    command: Annotated[str, doc("halt, resume, breaker_reset, query or drain.", source="command inbox")]
+    is_done: Annotated[bool, doc("Whether it was carried out.", source="daemon")]
+    answer: Annotated[str, doc("The answer in words.", source="daemon")]
