@@ -2,12 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo up test lint bench schemas clean
+.PHONY: help setup demo up test lint torture bench schemas clean
 
 help:
 	@echo 'make demo    the closed loop on a seeded synthetic market, from nothing to a judged model'
 	@echo 'make up      everything running: daemon, simulated terminal, Dagster, MLflow, docs (Ctrl-C stops it)'
 	@echo 'make test    lint, types, import contracts, all tests'
+	@echo 'make torture kill, damage, flood and starve it for minutes, and print what it survived'
 	@echo 'make bench   every benchmark beside its floor or peer'
 	@echo 'make schemas regenerate JSON Schemas, dbt sources and pages that come from the record types'
 	@echo 'make setup   the virtual environment alone'
@@ -38,6 +39,9 @@ lint: setup
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+torture: setup
+	$(BIN)/python tests/torture
 
 bench: setup
 	$(BIN)/python tests/bench

@@ -1,11 +1,14 @@
-"""`python -m live --settings FILE`: starts the daemon, tells it to end, prints one sentence when it cannot run."""
+"""`python -m live --settings FILE`: starts the daemon, tells it to end, prints one sentence when it cannot run.
+
+Standard output carries the ready line, standard error the log (`live.logs`), one JSON object a line. The sentence of an
+error that ends the process is for people and stands there as it is.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import json
-import logging
 import os
 import signal
 import sys
@@ -13,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from live.daemon import Daemon
+from live.logs import LEVELS, log, written
 from live.settings import read_settings
 from trading_assets.core.errors import TradingError
 
@@ -22,12 +26,10 @@ _FAILED = 1
 def main(arguments: list[str] | None = None) -> int:
     """Run the daemon; returns the exit status: 0 after a clean end, 1 with a sentence on standard error."""
     options = _options(arguments)
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
     path = options.settings or options.home / "settings.toml"
     try:
-        asyncio.run(_run(path))
+        with written(options.log_level, sys.stderr):
+            asyncio.run(_run(path))
     except TradingError as error:
         print(error, file=sys.stderr)
         return _FAILED
@@ -39,7 +41,15 @@ def main(arguments: list[str] | None = None) -> int:
 async def _run(path: Path) -> None:
     daemon = Daemon(read_settings(path))
     _listen_for_signals(daemon)
+    # What a task raised that nobody waits for; asyncio would print it as text.
+    asyncio.get_running_loop().set_exception_handler(_report)
     await daemon.run(_announce)
+
+
+def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    error = context.get("exception")
+    exc_info = (type(error), error, error.__traceback__) if isinstance(error, BaseException) else None
+    log().error(str(context.get("message")), exc_info=exc_info)
 
 
 def _announce(port: int) -> None:
@@ -71,6 +81,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     place = parser.add_mutually_exclusive_group(required=True)
     place.add_argument("--settings", type=Path, help="settings.toml")
     place.add_argument("--home", type=Path, help="folder that holds settings.toml")
+    parser.add_argument("--log-level", choices=LEVELS, default="info", help="least level of a log line (default: info)")
     return parser.parse_args(arguments)
 
 

@@ -1,6 +1,6 @@
 """The daemon as a whole: opens the journal, restores the desks, listens, looks after what no message does, ends cleanly.
 
-Every task has its owner here. What a desk does with messages is `live.desk`; how the process is started and stopped
+Every task has its owner here. What a desk does with messages is `live.desk.desk`; how the process is started and stopped
 by signals is `live.__main__`.
 """
 
@@ -11,23 +11,29 @@ import gc
 import sys
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
-from live.account import Account
-from live.bridge import Bridge
+from live.bridge.conversation import Patience
+from live.bridge.keyring import Keyring
+from live.bridge.pages import Pages
+from live.bridge.sockets import Bridge, tls_context
+from live.bridge.visitors import Visitors
 from live.clock import Clock, SystemClock
-from live.commands import Inbox
-from live.desk import Desk
-from live.protocol import Refused
+from live.desk.account import Account
+from live.desk.commands import Inbox
+from live.desk.desk import Desk
+from live.health.components import missing
+from live.health.metrics import Metrics
+from live.health.status import standing, status
+from live.health.watch import Watch
+from live.logs import log
 from live.settings import Settings, home_of
-from live.status import status
 from trading_assets.core.messages import DaemonBeat
-from trading_assets.core.records.market import Quarantine
 from trading_assets.core.records.operations import DaemonHeartbeat, Finding
 from trading_assets.store.journal import Journal
 from trading_assets.store.journal_disk import Sync, sync_file
 
 _TICK_S = 0.25
-_UNKNOWN_ACCOUNT = "unknown"
 
 
 class Daemon:
@@ -43,6 +49,8 @@ class Daemon:
         self._ending = asyncio.Event()
         self._why = ""
         self._desks: dict[str, Desk] = {}
+        self.bridge: Bridge | None = None
+        """Where terminals connect, once it is there."""
 
     def drain(self, why: str) -> None:
         """Ask for a clean end. May be called again and from signal handlers of the loop."""
@@ -57,44 +65,74 @@ class Daemon:
                 account = Account(one, settings.tenant, journal, home.releases, self._clock)
                 self._desks[one.name] = Desk(settings, account)
             for desk in self._desks.values():
-                desk.account.restore(home.raw)
+                desk.account.restore()
             self._report_torn(journal)
             for desk in self._desks.values():
                 await desk.account.start()
             inbox = Inbox(home.control, self._desks, self.drain)
             await inbox.answer_unfinished()
-            bridge = Bridge(
-                self._desks,
-                {account.name: account.token_sha256 for account in settings.accounts},
-                status=lambda: status(settings.tenant, self._desks, journal, self._started_at),
-                record_refusal=lambda account, refused: self._quarantine(journal, account, refused),
-                report=self._report_defect,
-            )
+            # A halt that waits holds before the first terminal is let in.
+            await inbox.look()
+            watch = Watch(self._desks, journal, inbox, settings.heartbeat_s)
+            bridge = self.bridge = self._bridge(journal, watch)
+            tls = tls_context(Path(settings.tls.certificate), Path(settings.tls.key)) if settings.tls else None
             _tune_the_interpreter()
             try:
-                announce(await bridge.open(settings.host, settings.port))
-                await self._look_after(inbox)
+                port = await bridge.open(settings.host, settings.port, tls)
+                watch.pulse.start()
+                watch.round()
+                announce(port)
+                log().info("the daemon listens", port=port, accounts=list(self._desks))
+                await self._look_after(inbox, watch)
             finally:
+                log().info("the daemon ends", why=self._why or "an error")
+                watch.pulse.stop()
                 for desk in self._desks.values():
                     await desk.close(self._why or "the daemon ends")
                 await bridge.close()
 
-    async def _look_after(self, inbox: Inbox) -> None:
+    def _bridge(self, journal: Journal, watch: Watch) -> Bridge:
+        settings = self._settings
+        accounts = {name: desk.account for name, desk in self._desks.items()}
+        visitors = Visitors(journal, settings.tenant, accounts, self._clock)
+        digests = {account.name: account.token_sha256 for account in settings.accounts}
+        return Bridge(
+            self._desks,
+            Keyring(settings.tenant, digests, self._home.tokens, visitors.trouble),
+            visitors,
+            pages=self._pages(journal, watch, visitors),
+            report=self._report_defect,
+            patience=Patience(settings.hello_timeout_s, settings.terminal_heartbeat_s, settings.send_timeout_s),
+        )
+
+    async def _look_after(self, inbox: Inbox, watch: Watch) -> None:
         """Everything that happens by the clock on the wall, until the end."""
-        beat_s = 0.0
+        # The first heartbeat is due after one interval: by then it is known whether time is the clock's or a replay's.
+        beat_s = self._settings.heartbeat_s
         while not self._ending.is_set():
             await inbox.look()
             for desk in self._desks.values():
                 await desk.tick()
+            watch.round()
             beat_s -= _TICK_S
             if beat_s <= 0.0:
                 beat_s = self._settings.heartbeat_s
+                watch.beat()
                 await self._beat()
             try:
                 async with asyncio.timeout(_TICK_S):
                     await self._ending.wait()
             except TimeoutError:
                 continue
+
+    def _pages(self, journal: Journal, watch: Watch, visitors: Visitors) -> Pages:
+        tenant, desks, started_at = self._settings.tenant, self._desks, self._started_at
+        return Pages(
+            status=lambda: status(tenant, desks, journal, started_at, watch.components),
+            complaints=watch.complaints,
+            missing=lambda: {name: missing(standing(desk)) for name, desk in desks.items()},
+            metrics=Metrics(tenant, desks, journal, watch, visitors, started_at).text,
+        )
 
     async def _beat(self) -> None:
         for desk in self._desks.values():
@@ -109,33 +147,15 @@ class Daemon:
                 open_positions=desk.account.books.open_positions,
                 release_id=desk.account.release.current.release_id,
                 is_connected=desk.link is not None,
+                interval_s=0.0 if desk.is_lockstep else self._settings.heartbeat_s,
             )
             recorder.buffer([beat])
             if desk.link is not None:
                 await desk.link.send(DaemonBeat)
 
-    def _quarantine(self, journal: Journal, account: str | None, refused: Refused) -> None:
-        """Record a refused frame; one that no account can be named for is recorded all the same."""
-        desk = self._desks.get(account or "")
-        subject = f"{refused.text}: {refused.subject}"
-        if desk is not None:
-            desk.account.feed.quarantine("", refused.reason, subject, "")
-            return
-        now = self._clock.now()
-        chain = next(iter(self._desks.values())).account.recorder.chain()
-        record = Quarantine(
-            tenant=self._settings.tenant,
-            account=_UNKNOWN_ACCOUNT,
-            event_at=now,
-            known_at=now,
-            chain_id=chain,
-            symbol="",
-            reason=refused.reason,
-            subject=subject[:500],
-        )
-        journal.buffer([record])
-
     def _report_defect(self, where: str, defect: BaseException) -> None:
+        traceback = (type(defect), defect, defect.__traceback__)
+        log(component=where).error("a defect of this software", exc_info=traceback)
         for desk in self._desks.values():
             desk.account.recorder.error(
                 where, f"{type(defect).__name__}: {defect}; the session was closed, report this with the log"
@@ -158,6 +178,14 @@ class Daemon:
                 repair="nothing: they were moved aside to a .torn file and never acknowledged",
             )
             recorder.buffer([finding])
+        for end in journal.lost:
+            next(iter(self._desks.values())).account.recorder.finding(
+                "store.journal.recovery",
+                f"{end.segment} record {end.last_seq}",
+                "records that were durable are still there",
+                "the chain ends before them: the disk lost them, or somebody removed them",
+                "restore the segment from a copy; positions and deals are taken from the terminal meanwhile",
+            )
 
 
 def _tune_the_interpreter() -> None:

@@ -6,12 +6,12 @@ How a record becomes durable is `store.journal`; which record is written when is
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Coroutine, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
 from live.clock import Clock
+from live.logs import log
 from trading_assets.core.decisions.breakers import BreakerChange
 from trading_assets.core.errors import StateError
 from trading_assets.core.ids import chain_id as make_chain_id
@@ -19,8 +19,6 @@ from trading_assets.core.records.operations import Finding, OpsError
 from trading_assets.core.records.record import Record
 from trading_assets.core.records.trading import BreakerEvent
 from trading_assets.store.journal import Journal
-
-_log = logging.getLogger("live")
 
 Kind = TypeVar("Kind", bound=Record)
 
@@ -35,9 +33,16 @@ class Recorder:
         self.clock = clock
         self.fault = ""
         """Why the journal cannot be written; empty while it can."""
+        self.log = log(account=account)
+        """The account's log; a session adds itself to its lines."""
         self._running: set[asyncio.Task[None]] = set()
         self._defect: BaseException | None = None
         self._is_settled = True
+
+    @property
+    def defect(self) -> BaseException | None:
+        """What a piece of work has raised and nobody has been told yet."""
+        return self._defect
 
     def make(self, record_type: type[Kind], event_at: datetime, chain_id: str, /, **fields: Any) -> Kind:
         """Return a record of this account, known now."""
@@ -91,11 +96,12 @@ class Recorder:
         """Make records durable together; returns whether they are."""
         return await self.durable(self.journal.append(records))
 
-    def start(self, work: Coroutine[Any, Any, None]) -> None:
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Own a piece of work that ends with a commit. What it raises is raised by `settled`."""
         task = asyncio.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     async def settled(self) -> bool:
         """Wait until nothing is under way; returns whether everything is durable. Raises what a piece of work raised."""
@@ -127,8 +133,10 @@ class Recorder:
         ]
 
     def error(self, component: str, message: str) -> None:
-        """Record an error in the stream of operations."""
-        self.buffer([self.make(OpsError, self.clock.now(), self.chain(), component=component, message=message)])
+        """Record an error in the stream of operations, and say it in the log."""
+        chain = self.chain()
+        self.log.error("an error was recorded", component=component, problem=message, chain_id=chain)
+        self.buffer([self.make(OpsError, self.clock.now(), chain, component=component, message=message)])
 
     def finding(self, check: str, subject: str, expectation: str, observed: str, repair: str) -> None:
         """Record a difference between what must be true and what is."""
@@ -155,7 +163,7 @@ class Recorder:
     def _fail(self, error: StateError) -> None:
         """Keep a fault, and say it aloud when it is new: the journal itself may not be able to hold it."""
         if str(error) != self.fault:
-            _log.error("account %s: %s", self.account, error)
+            self.log.error("the journal cannot be written", problem=str(error))
         self.fault = str(error)
 
     def _ended(self, task: asyncio.Task[None]) -> None:

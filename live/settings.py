@@ -24,23 +24,38 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
+AUTO = "auto"
+"""Clock of an account whose rule the daemon finds out."""
+
+
 class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One trading account: which terminal may speak for it, and what is traded on it."""
 
     name: str
-    token_sha256: str
+    token_sha256: str = ""
+    """sha256 of a token of the account, in hexadecimal digits; more are made with `trading token new`."""
     symbols: dict[str, str]
     """Broker's symbol → canonical symbol, in the order of deciding."""
     clock: str = "utc"
-    """Rule of the broker's server time: utc, a fixed offset, eu or us."""
+    """Rule of the broker's server time: utc, a fixed offset, eu or us; `auto` tells it from the terminal's history."""
     mode: Mode = "observe"
     timeframe: Literal["M1", "M5"] = "M5"
     login: str | None = None
     """Account number the terminal must report; any when not set."""
     commission_per_lot: Decimal | None = None
     """Commission of one side of one lot; what the terminal reports when not set."""
+    with_book: bool = False
+    """Whether the terminal is asked for the depth of market, which is recorded and never decided on."""
     strategy: dict[str, Any] = {}
     """Parameters of the strategy that differ from the default."""
+
+
+class TlsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """With what the port is encrypted: files in PEM, relative to the settings file."""
+
+    certificate: str
+    """Certificate, followed by those that lead to a known one."""
+    key: str
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,6 +74,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Interval of heartbeats to the terminal and into the journal."""
     reconcile_s: float = 15.0
     """Interval of asking a real terminal for its positions, orders and recent deals."""
+    terminal_heartbeat_s: float = 5.0
+    """Longest time between two messages of a terminal by the clock; after three times as long its connection is dead."""
+    send_timeout_s: float = 5.0
+    """Longest time a terminal may take to read what was sent."""
+    hello_timeout_s: float = 10.0
+    """Longest time a connection may take to say hello."""
+    tls: TlsSettings | None = None
     answer_timeout_s: float = 10.0
     """How long an answer to an order or a query may take before the order is UNKNOWN or the query is asked again."""
 
@@ -82,8 +104,16 @@ def read_settings(path: Path) -> Settings:
         raise InputError("reading settings", path, problem, "correct the file")
     for account in settings.accounts:
         strategy_of(account)
-    home = Path(settings.home).expanduser()
-    return msgspec.structs.replace(settings, home=str(home if home.is_absolute() else (path.parent / home).resolve()))
+    tls = settings.tls
+    if tls is not None:
+        tls = TlsSettings(certificate=_beside(path, tls.certificate), key=_beside(path, tls.key))
+    return msgspec.structs.replace(settings, home=_beside(path, settings.home), tls=tls)
+
+
+def _beside(settings: Path, name: str) -> str:
+    """Return a path of the settings file; a relative one is meant from there."""
+    path = Path(name).expanduser()
+    return str(path if path.is_absolute() else (settings.parent / path).resolve())
 
 
 def home_of(settings: Settings) -> Home:
@@ -102,25 +132,30 @@ def _problem(settings: Settings) -> str:
         return "there is no [[accounts]] entry"
     if not 0 <= settings.port <= 65535:
         return f"port {settings.port} is not between 0 and 65535"
+    for name in ("terminal_heartbeat_s", "send_timeout_s", "hello_timeout_s", "heartbeat_s", "answer_timeout_s"):
+        if not 0.01 <= getattr(settings, name) <= 86_400:
+            return f"{name} is {getattr(settings, name):g}, it must be between 0.01 and 86400 seconds"
     names = [account.name for account in settings.accounts]
     for name in (settings.tenant, *names):
         if not _NAME.fullmatch(name):
             return f"{name!r} cannot name a tenant or an account (letters, digits, _ . -)"
     if len(set(names)) < len(names):
         return "two accounts have the same name"
-    tokens = [account.token_sha256.lower() for account in settings.accounts]
+    tokens = [account.token_sha256.lower() for account in settings.accounts if account.token_sha256]
     if len(set(tokens)) < len(tokens):
         return "two accounts share a token"
     return next((problem for account in settings.accounts if (problem := _account_problem(account))), "")
 
 
 def _account_problem(account: AccountSettings) -> str:
-    if not _SHA256.fullmatch(account.token_sha256):
+    if account.token_sha256 and not _SHA256.fullmatch(account.token_sha256):
         return f"token_sha256 of account {account.name} is not the sha256 of a token (64 hexadecimal digits)"
     if not account.symbols:
         return f"account {account.name} has no symbols"
     if len(set(account.symbols.values())) < len(account.symbols):
         return f"account {account.name} maps two of the broker's symbols to one"
+    if account.clock == AUTO:
+        return ""
     try:
         ClockRule.parse(account.clock)
     except InputError as error:

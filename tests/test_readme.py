@@ -10,7 +10,7 @@ import click
 import pytest
 
 from live.settings import read_settings, strategy_of
-from trading_assets.cli.commands import trading
+from trading_assets.cli.entry import trading
 
 PROJECT = Path(__file__).resolve().parents[1]
 README = PROJECT / "README.md"
@@ -199,7 +199,7 @@ def test_every_path_of_the_checkout_that_a_page_names_is_there(page: Path) -> No
 
 
 def test_a_lost_path_is_found() -> None:
-    text = "`core/ids.py`, `live/trader.py`, `core/luck.py`, `live/paper/`, `docs/nothing.md`, `raw/tenant=x/`"
+    text = "`core/ids.py`, `live/trading/trader.py`, `core/luck.py`, `live/paper/`, `docs/nothing.md`, `raw/tenant=x/`"
     assert lost_paths(text) == ["core/luck.py", "docs/nothing.md"]
 
 

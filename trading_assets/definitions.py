@@ -16,7 +16,10 @@ from trading_assets.defs import (  # noqa: E402 - the filter must stand before t
     ledger,
     market,
     marts,
+    operations,
+    promotion,
     raw,
+    rollout,
     sensors,
     signals,
     tasks,
@@ -31,7 +34,9 @@ settings = AssetSettings.from_environment()
 defs = dg.Definitions(
     assets=[
         *raw.RAW_ASSETS,
-        *dg.load_assets_from_modules([market, windows, signals, trades, ledger, dataset, learning, checks]),
+        *dg.load_assets_from_modules(
+            [market, windows, signals, trades, ledger, dataset, learning, promotion, rollout, operations, checks]
+        ),
         marts.marts,
         marts.data_docs,
     ],

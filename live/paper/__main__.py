@@ -19,10 +19,17 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from live.paper.conditions import Conditions, parse_conditions
 from live.paper.faults import Faults, parse_faults
 from live.paper.feed import Feed, from_files, from_synthetic
+from live.paper.load import from_load
+from live.paper.script import parse_script
+from live.paper.shape import parse_shape
 from live.paper.terminal import Setup, Terminal
 from trading_assets.core.errors import InputError, TradingError
+from trading_assets.core.records.decisions import TraderLimits
 
 _STEPS = (1, 5, 15, 30, 60)
 
@@ -84,6 +91,11 @@ def _parser() -> argparse.ArgumentParser:
         "--start", type=date.fromisoformat, default=date(2024, 1, 8), help="first trading day (2024-01-08)"
     )
     market.add_argument("--edge", type=float, default=1.0, help="size of the planted edge; 0 is a random walk (1)")
+    market.add_argument("--load", type=int, default=0, metavar="SYMBOLS", help="play a load of so many symbols")
+    market.add_argument("--rate", type=int, default=5000, help="quotes a second of a load, over all symbols (5000)")
+    market.add_argument("--seconds", type=int, default=600, help="how long a load lasts (600)")
+    market.add_argument("--load-history", type=int, default=60, help="calendar days of history before a load (60)")
+    market.add_argument("--shape", default="", help="suffix, holes and gaps, as JSON: see live/paper/shape.py")
     run = parser.add_argument_group("run")
     run.add_argument(
         "--speed", choices=("lockstep", "realtime"), default="lockstep", help="as fast as the daemon, or by the clock"
@@ -101,20 +113,35 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--close-at-end", action="store_true", help="close all positions at the end")
     run.add_argument("--patience", type=float, default=10.0, help="seconds the daemon may be away (10)")
+    run.add_argument("--ca", type=Path, help="certificates a wss:// daemon is trusted by (those of the system)")
+    run.add_argument("--keep-quotes", type=int, default=100_000, help="quotes kept while the daemon is away (100000)")
+    run.add_argument("--timer-ms", type=int, default=0, help="least time between batches of quotes in real time (0)")
     account = parser.add_argument_group("account")
     account.add_argument("--deposit", default="10000", help="first deposit (10000)")
     account.add_argument("--commission", default="2.50", help="commission of one side of one lot (2.50)")
     account.add_argument("--leverage", type=int, default=100, help="leverage 1:n (100)")
     account.add_argument("--slippage-points", type=float, default=0.5, help="mean slippage of a market order (0.5)")
-    account.add_argument("--faults", default="", help="what shall go wrong, as JSON: see live/paper/faults.py")
+    account.add_argument("--conditions", default="", help="mode, limits, hours, as JSON: see live/paper/conditions.py")
+    account.add_argument("--limits", default="", help="the trader's own limits, as JSON")
+    unpleasant = parser.add_argument_group("unpleasant", "JSON, or @FILE with it; docs/simulated-terminal.md lists all")
+    unpleasant.add_argument("--faults", default="", help="what shall go wrong by chance: see live/paper/faults.py")
+    unpleasant.add_argument("--script", default="", help="what shall happen when: see live/paper/script.py")
     return parser
 
 
 def _feed(given: argparse.Namespace) -> Feed:
-    if given.synthetic == bool(given.market):
-        raise InputError(
-            "choosing the market for", "the terminal", "it takes either --synthetic or --market", "pass one of them"
-        )
+    shape = parse_shape(_json("--shape", given.shape) or "{}")
+    return shape.applied_to(_unshaped_feed(given))
+
+
+def _unshaped_feed(given: argparse.Namespace) -> Feed:
+    if [given.synthetic, bool(given.market), bool(given.load)].count(True) != 1:
+        problem = "it takes either --synthetic or --market or --load"
+        raise InputError("choosing the market for", "the terminal", problem, "pass one of them")
+    if given.load:
+        begins_at = datetime.now(UTC).replace(second=0, microsecond=0)
+        clock = given.clock or "eu"
+        return from_load(given.seed, given.load, begins_at, given.seconds, given.rate, given.load_history, clock)
     if given.synthetic:
         symbols = [symbol for symbol in given.symbols.split(",") if symbol]
         return from_synthetic(given.seed, symbols, given.start, given.days, given.edge, given.clock or "eu")
@@ -136,9 +163,33 @@ def _setup(given: argparse.Namespace) -> Setup:
         leverage=given.leverage,
         slippage_points=given.slippage_points,
         seed=given.seed,
-        faults=parse_faults(given.faults) if given.faults else Faults(),
+        faults=parse_faults(_json("--faults", given.faults)) if given.faults else Faults(),
+        conditions=parse_conditions(_json("--conditions", given.conditions)) if given.conditions else Conditions(),
+        script=parse_script(_json("--script", given.script)) if given.script else (),
+        limits=_limits(_json("--limits", given.limits)) if given.limits else None,
+        ca=given.ca,
+        kept_quotes=given.keep_quotes,
+        timer_ms=given.timer_ms,
         patience_s=given.patience,
     )
+
+
+def _json(name: str, text: str) -> str:
+    """Return the JSON given, or that of the file named by @FILE."""
+    if not text.startswith("@"):
+        return text
+    try:
+        return Path(text[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("reading", f"{name} {text}", str(error), "name a file with JSON after the @") from error
+
+
+def _limits(text: str) -> TraderLimits:
+    try:
+        return msgspec.json.decode(text, type=TraderLimits)
+    except msgspec.DecodeError as error:
+        known = ", ".join(TraderLimits.__struct_fields__)
+        raise InputError("reading", "--limits", str(error), f"pass a JSON object with some of {known}") from error
 
 
 def _token(path: Path) -> str:

@@ -6,12 +6,15 @@ bid-based, never the forming one, without faulty quotes, and carry the spread of
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from live.paper.broker import Broker
+from live.paper.faults import Faults
 from live.paper.feed import Feed
 from live.paper.link import Link
 from trading_assets.core.errors import InputError
@@ -19,45 +22,60 @@ from trading_assets.core.market.timeframes import MINUTES
 from trading_assets.core.messages import BarFacts, Bars, Deals, Query, Snapshot, TerminalError
 
 MAX_BARS = 100_000
+"""Most bars in one answer; `Conditions.max_bars` caps the chart itself."""
 _BARS_IN_A_FRAME = 2000
+_time_of = attrgetter("time_msc")
 
 
 async def send_snapshot(link: Link, broker: Broker, symbols: tuple[str, ...]) -> None:
     """Send everything that is open, and the contracts of `symbols`."""
     facts = tuple(broker.contracts[symbol].facts for symbol in symbols)
-    await link.send(Snapshot, account=broker.account(), symbols=facts, positions=broker.positions(), orders=())
+    orders = tuple(working.order for working in broker.book.orders.values())
+    await link.send(Snapshot, account=broker.account(), symbols=facts, positions=broker.positions(), orders=orders)
 
 
 async def send_deals(link: Link, broker: Broker, query: Query) -> None:
     """Send the deals of the time and symbol asked for; a `to_msc` of 0 means all since `from_msc`."""
-    chosen = tuple(
-        deal
-        for deal in broker.book.deals
-        if query.from_msc <= deal.time_msc
-        and (not query.to_msc or deal.time_msc < query.to_msc)
-        and query.symbol in ("", deal.symbol)
-    )
+    deals = broker.book.deals
+    # They lie in the order of their times, and there may be many.
+    begin = bisect_left(deals, query.from_msc, key=_time_of)
+    end = bisect_left(deals, query.to_msc, key=_time_of) if query.to_msc else len(deals)
+    chosen = tuple(deal for deal in deals[begin:end] if query.symbol in ("", deal.symbol))
     await link.send(Deals, request_id=query.request_id, deals=chosen)
 
 
-async def send_bars(link: Link, feed: Feed, played: int, now_msc: int, query: Query, *, is_empty: bool) -> None:
-    """Send the bars asked for, in several frames when they are many; none when the terminal is still downloading them."""
+async def send_bars(
+    link: Link, feed: Feed, position: tuple[int, int], query: Query, faults: Faults, max_bars: int, *, is_empty: bool
+) -> None:
+    """Send the bars asked for, in several frames when they are many; none when the terminal is still downloading them.
+
+    `position`: quotes played and the server's time.
+    """
+    played, now_msc = position
     try:
-        bars = history_bars(feed, played, now_msc, query)
+        bars = history_bars(feed, played, now_msc, query, max_bars)
     except InputError as error:
         await link.send(TerminalError, request_id=query.request_id, code="unknown_chart", text=str(error))
         return
-    bars = () if is_empty else bars
+    bars = () if is_empty else _with_holes(bars, query, faults)
     named: dict[str, Any] = {"request_id": query.request_id, "symbol": query.symbol, "timeframe": query.timeframe}
     for begin in range(0, max(len(bars), 1), _BARS_IN_A_FRAME):
         end = begin + _BARS_IN_A_FRAME
         await link.send(Bars, **named, bars=bars[begin:end], is_last=end >= len(bars))
 
 
-def history_bars(feed: Feed, played: int, now_msc: int, query: Query) -> tuple[BarFacts, ...]:
+def _with_holes(bars: tuple[BarFacts, ...], query: Query, faults: Faults) -> tuple[BarFacts, ...]:
+    """Leave out the bars that are missing in this terminal's history."""
+    if not faults.history_holes:
+        return bars
+    chart = f"{query.symbol} {query.timeframe}"
+    return tuple(bar for bar in bars if not faults.strikes(faults.history_holes, "hole", f"{chart} {bar.time_msc}"))
+
+
+def history_bars(feed: Feed, played: int, now_msc: int, query: Query, max_bars: int = MAX_BARS) -> tuple[BarFacts, ...]:
     """Return the bars asked for, oldest first. Raises InputError for an unknown chart.
 
-    `played` quotes of the feed are history; `now_msc` is the server's time: a bar that ends later is still forming.
+    `max_bars` caps the chart, so that what is older does not exist. `played` quotes of the feed are history; `now_msc` is the server's time: a bar that ends later is still forming.
     """
     if query.symbol not in feed.symbols or query.timeframe not in MINUTES:
         known = f"{', '.join(feed.symbols)} in {', '.join(MINUTES)}"
@@ -67,7 +85,15 @@ def history_bars(feed: Feed, played: int, now_msc: int, query: Query) -> tuple[B
     number, length = feed.symbols.index(query.symbol), MINUTES[query.timeframe] * 60_000
     chosen = np.flatnonzero((feed.instrument[:played] == number) & feed.is_tradable[:played])
     opens = feed.server_msc[chosen] // length * length
-    within = (opens >= query.from_msc) & (opens < (query.to_msc or now_msc)) & (opens + length <= now_msc)
+    closed = opens[opens + length <= now_msc]
+    firsts = np.flatnonzero(np.diff(closed, prepend=-1))
+    oldest = closed[firsts[-max_bars]] if len(firsts) > max_bars else 0
+    within = (
+        (opens >= oldest)
+        & (opens >= query.from_msc)
+        & (opens < (query.to_msc or now_msc))
+        & (opens + length <= now_msc)
+    )
     chosen, opens = chosen[within], opens[within]
     firsts = np.flatnonzero(np.diff(opens, prepend=-1))
     firsts = firsts[-min(query.count or MAX_BARS, MAX_BARS) :]

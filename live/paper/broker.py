@@ -6,203 +6,211 @@ Deterministic and without I/O: time comes in with quotes and commands, chance is
   mean `slippage_points`, always against the client. Further than `deviation` from the expected price: 10004.
 - A stop is triggered by the first quote at or through it, on the side the position is closed at, and fills at that
   quote (so a gap fills at the gap's price) plus slippage. A target fills at its price: a limit without improvement.
-- Commission is charged on each side, swap on each server midnight (three nights on Wednesday's, none on Saturday's
-  and Sunday's) and paid with the exit. Under 50 % margin level the worst position is closed, and so on.
-- Hedging: each entry is a position of its own. The same command again gets the same answer and does nothing
-  (by request id, and by magic for entries), however often the process was restarted in between (invariant 3).
+- Commission and fee are charged on each side, swap on each server midnight (three nights on the triple day's, none on
+  Saturday's and Sunday's) and paid with the exit. Under the stop-out level the worst position is closed, and so on.
+- The same command again gets the same answer and does nothing (by request id, and by magic for entries), however often
+  the process was restarted in between (invariant 3). How fills are booked is `dealing`'s, what is forbidden `checks`' and
+  `limits`'; orders that are placed and not done are carried out by `settle`.
 - Times are server milliseconds. Faulty quotes (crossed, non-finite) must not be passed in: nothing trades at them.
 """
 
 from __future__ import annotations
 
-import math
-from decimal import Decimal
+from collections import deque
+from dataclasses import dataclass, field
 
-import msgspec
+from live.paper.checks import (
+    TRANSIENT,
+    WORDS,
+    change_refusal,
+    entry_refusal,
+    exit_refusal,
+    is_frozen,
+    moved_since,
+    price_refusal,
+    timing_refusal,
+    triggered,
+)
+from live.paper.dealing import OPPOSITE
+from live.paper.executing import Executing
+from live.paper.limits import entry_limit, exit_limit, filling_refusal, switch_refusal
+from live.paper.orders import AS_ASKED, Answer, Command, Execution, Fill
+from trading_assets.core.messages import (
+    CancelCommand,
+    CloseCommand,
+    ModifyCommand,
+    OrderCommand,
+    PositionFacts,
+)
+from trading_assets.core.trades.lifecycle import result_of
 
-from live.paper.account import Account
-from live.paper.book import Remembered
-from live.paper.checks import TRANSIENT, WORDS, entry_refusal, exit_refusal, request_refusal, triggered
-from live.paper.contracts import Contract, cents
-from live.paper.faults import draw
-from live.paper.orders import AS_ASKED, Answer, Execution, Fill, order_of, parts_of
-from trading_assets.core.messages import CloseCommand, DealFacts, OrderCommand, OrderFacts, PositionFacts
-from trading_assets.core.records.record import Side
-
-_OPPOSITE: dict[Side, Side] = {"BUY": "SELL", "SELL": "BUY"}
+_MINUTE_MS = 60_000
 
 
-class Broker(Account):
+@dataclass
+class Broker(Executing):
     """An account with the trade server that trades on it."""
+
+    _asked_msc: deque[int] = field(default_factory=deque)
 
     def quote(self, symbol: str, msc: int, bid: float, ask: float) -> list[Fill]:
         """Take a quote and return what it triggered: stops, targets, stop-outs."""
         self.price(symbol, msc, bid, ask)
         fills = []
-        for position in [held for held in self.book.positions.values() if held.symbol == symbol]:
+        for position in self.held_in(symbol):
             hit = triggered(position, bid, ask)
             if hit == "TP":
-                fills.append(self._exit(position, position.volume, position.tp, hit, f"[tp {position.tp}]", msc))
+                fills.append(self.leave(position, position.volume, position.tp, hit, f"[tp {position.tp}]", msc))
             elif hit == "SL":
-                fills.append(
-                    self._exit(
-                        position, position.volume, self._stopped_price(position), hit, f"[sl {position.sl}]", msc
-                    )
-                )
+                price = self._stopped_price(position)
+                fills.append(self.leave(position, position.volume, price, hit, f"[sl {position.sl}]", msc))
         return fills + self._stop_out(msc)
+
+    def carry_out(self, command: Command, now_msc: int, execution: Execution = AS_ASKED) -> Answer:
+        """Carry out any command."""
+        match command:
+            case OrderCommand():
+                return self.open(command, now_msc, execution)
+            case CloseCommand():
+                return self.close(command, now_msc, execution)
+            case ModifyCommand():
+                return self.modify(command, now_msc, execution)
+            case CancelCommand():
+                return self.cancel(command, now_msc, execution)
 
     def open(self, command: OrderCommand, now_msc: int, execution: Execution = AS_ASKED) -> Answer:
         """Carry out an entry at market."""
-        earlier = self.book.answer_to(command.request_id, command.magic, is_open=True)
-        if earlier:
-            return Answer(command.request_id, earlier.retcode, earlier.order, earlier.comment, is_repeat=True)
+        if repeat := self._repeat(command):
+            return repeat
         contract, quoted = self.contracts.get(command.symbol), self.quotes.get(command.symbol)
         if contract is None:
             return self._refuse(command, 10013, f"{command.symbol} is not traded here")
-        price = self._slipped_price(contract, command.side, command.request_id)
-        refusal = execution.retcode or request_refusal(command, command.side, contract, quoted, price, now_msc)
+        moved, words = moved_since(command, quoted, contract.facts.point, self.terms.conditions)
+        if moved and not execution.retcode:
+            return self._refuse(command, moved, words)
+        price = self.slipped_price(contract, command.side, command.request_id)
+        refusal = self._first_refusal(command, execution, now_msc) or price_refusal(
+            command, command.side, contract, price
+        )
         if not refusal and quoted is not None:
-            refusal = 10027 if self.is_halted else entry_refusal(command, contract, quoted)
-        if not refusal and contract.margin(command.volume, price, self.terms.leverage) > self.account().margin_free:
+            refusal = self._switched_off() or entry_refusal(command, contract, quoted)
+            refusal = refusal or entry_limit(command, contract.facts, self.book, self.terms.conditions)
+        if not refusal and execution.filled_share < 1 and command.filling == "FOK":
+            return self._refuse(command, 10006, "the volume cannot be filled whole, as FOK asks")
+        if not refusal and self.account().margin_free < self.added_margin(
+            command.symbol, command.side, command.volume, price
+        ):
             refusal = 10019
         if refusal:
             return self._refuse(command, refusal)
-        # A refused command takes no ticket: it leaves no trace, so that a restart in between changes nothing.
-        ticket, step = self.book.ticket(), contract.facts.volume_step
-        volume = max(command.volume * execution.filled_share // step * step, contract.facts.volume_min)
-        fills = self._enter(command, ticket, volume, price, execution.parts, now_msc)
-        order = order_of(command, ticket, ticket, command.side, volume, price, now_msc)
-        return self._accept(command, 10009 if volume == command.volume else 10010, order, fills)
+        if execution.placed:
+            return self.place(command, command.side, execution, now_msc)
+        return self.fill(command, self.share_of(command, execution), price, execution, now_msc)
 
     def close(self, command: CloseCommand, now_msc: int, execution: Execution = AS_ASKED) -> Answer:
         """Close a position, or a part of it, at market."""
-        earlier = self.book.answer_to(command.request_id, command.magic, is_open=False)
-        if earlier:
-            return Answer(command.request_id, earlier.retcode, earlier.order, earlier.comment, is_repeat=True)
+        if repeat := self._repeat(command):
+            return repeat
         position = self.book.positions.get(command.position)
         if position is None:
             return self._refuse(command, 10036)
         if position.symbol != command.symbol:
             return self._refuse(command, 10013, f"position {position.ticket} is in {position.symbol}")
-        contract, side = self.contracts[position.symbol], _OPPOSITE[position.side]
-        price = self._slipped_price(contract, side, command.request_id)
-        refusal = execution.retcode or request_refusal(
-            command, side, contract, self.quotes.get(command.symbol), price, now_msc
-        )
+        contract, side = self.contracts[position.symbol], OPPOSITE[position.side]
+        price = self.slipped_price(contract, side, command.request_id)
+        refusal = self._first_refusal(command, execution, now_msc) or price_refusal(command, side, contract, price)
         refusal = refusal or exit_refusal(command, position, contract)
+        refusal = refusal or filling_refusal(command, contract.facts)
+        refusal = refusal or exit_limit(position, self.book, self.terms.conditions) or self._frozen(position)
         if refusal:
             return self._refuse(command, refusal)
-        fills, ticket = [], self.book.ticket()
-        for volume in parts_of(command.volume, execution.parts, contract.facts.volume_step):
-            held = self.book.positions[position.ticket]
-            fills.append(self._exit(held, volume, price, "EXPERT", command.comment, now_msc, ticket, command.magic))
-        order = order_of(command, ticket, position.ticket, side, command.volume, price, now_msc)
-        return self._accept(command, 10009, order, fills)
+        if execution.placed:
+            return self.place(command, side, execution, now_msc)
+        return self.close_out(command, position, price, execution, now_msc)
+
+    def modify(self, command: ModifyCommand, now_msc: int, execution: Execution = AS_ASKED) -> Answer:
+        """Set a position's stop and target."""
+        if repeat := self._repeat(command):
+            return repeat
+        held = self.book.positions.get(command.position)
+        if held is None:
+            return self._refuse(command, 10036)
+        if held.symbol != command.symbol:
+            return self._refuse(command, 10013, f"position {held.ticket} is in {held.symbol}")
+        refusal = self._first_refusal(command, execution, now_msc) or self._frozen(held)
+        refusal = refusal or change_refusal(command, held, self.contracts[held.symbol], self.quotes.get(held.symbol))
+        if refusal:
+            return self._refuse(command, refusal)
+        return self.accept(command, 10009, None, [self.change(held, sl=command.sl, tp=command.tp)])
+
+    def cancel(self, command: CancelCommand, now_msc: int, execution: Execution = AS_ASKED) -> Answer:
+        """Withdraw a working order."""
+        if repeat := self._repeat(command):
+            return repeat
+        working = self.book.orders.get(command.order)
+        if working is None:
+            return self._refuse(
+                command, 10013, f"order {command.order} is not working: it was filled, has ended or never was"
+            )
+        refusal = self._first_refusal(command, execution, now_msc)
+        if refusal:
+            return self._refuse(command, refusal)
+        order = self.end(working, "CANCELLED", now_msc)
+        return self.accept(command, 10009, order, [])
 
     def close_all(self, now_msc: int, comment: str) -> list[Fill]:
         """Close every position at the last quote, as a person at the terminal would."""
         return [
-            self._exit(
-                held, held.volume, self.quotes[held.symbol].market(_OPPOSITE[held.side]), "CLIENT", comment, now_msc
+            self.leave(
+                held, held.volume, self.quotes[held.symbol].market(OPPOSITE[held.side]), "CLIENT", comment, now_msc
             )
             for held in list(self.book.positions.values())
         ]
 
-    def _enter(
-        self, command: OrderCommand, ticket: str, volume: Decimal, price: float, parts: int, now_msc: int
-    ) -> list[Fill]:
-        contract, fills = self.contracts[command.symbol], []
-        position = PositionFacts(
-            ticket=ticket, identifier=ticket, magic=command.magic, symbol=command.symbol, side=command.side, volume=Decimal(0),
-            price_open=price, sl=command.sl, tp=command.tp, swap=Decimal("0.00"), profit=Decimal("0.00"), time_msc=now_msc,
-            comment=command.comment[:31],
-        )  # fmt: skip
-        for part in parts_of(volume, parts, contract.facts.volume_step):
-            position = msgspec.structs.replace(position, volume=position.volume + part)
-            deal = DealFacts(
-                ticket=self.book.ticket(), order=ticket, position_id=ticket, magic=command.magic, symbol=command.symbol,
-                kind=command.side, entry="IN", reason="EXPERT", volume=part, price=price, profit=Decimal("0.00"),
-                commission=contract.commission(part), swap=Decimal("0.00"), fee=Decimal("0.00"), time_msc=now_msc,
-                comment=command.comment[:31],
-            )  # fmt: skip
-            fills.append(self._book(deal, position))
-        return fills
+    # --- refusing ---------------------------------------------------------------------------------------------------
 
-    def _exit(
-        self,
-        held: PositionFacts,
-        volume: Decimal,
-        price: float,
-        reason: str,
-        comment: str,
-        msc: int,
-        order: str = "",
-        magic: str = "",
-    ) -> Fill:
-        """Close `volume` of a position at `price`; its swap is paid in proportion."""
-        contract = self.contracts[held.symbol]
-        swap = held.swap if volume == held.volume else cents(held.swap * volume / held.volume)
-        deal = DealFacts(
-            ticket=self.book.ticket(), order=order or self.book.ticket(), position_id=held.identifier, magic=magic or held.magic,
-            symbol=held.symbol, kind=_OPPOSITE[held.side], entry="OUT", reason=reason, volume=volume, price=price,
-            profit=contract.profit(held.side, volume, held.price_open, price), commission=contract.commission(volume), swap=swap,
-            fee=Decimal("0.00"), time_msc=msc, comment=comment[:31],
-        )  # fmt: skip
-        return self._book(deal, msgspec.structs.replace(held, volume=held.volume - volume, swap=held.swap - swap))
+    def _repeat(self, command: Command) -> Answer | None:
+        """Return the answer this command got before."""
+        earlier = self.book.answer_to(command.request_id, command.magic, is_open=isinstance(command, OrderCommand))
+        if earlier is None:
+            return None
+        return Answer(command.request_id, earlier.retcode, earlier.order, earlier.comment, is_repeat=True)
 
-    def _book(self, deal: DealFacts, position: PositionFacts) -> Fill:
-        self.book.add(deal)
-        self.book.put(position)
-        valued = msgspec.structs.replace(
-            position, profit=self.floating(position) if position.volume else Decimal("0.00")
-        )
-        return Fill(deal, valued, self.account())
+    def _first_refusal(self, command: Command, execution: Execution, now_msc: int) -> int | None:
+        asked, allowed = self._asked_msc, self.terms.conditions.requests_per_minute
+        while asked and asked[0] <= now_msc - _MINUTE_MS:
+            asked.popleft()
+        asked.append(now_msc)
+        if execution.retcode:
+            return execution.retcode
+        if allowed and len(asked) > allowed:
+            return 10024
+        refusal = timing_refusal(command, self.quotes.get(command.symbol), self.terms.conditions, now_msc)
+        # A halt of the daemon stops entries alone; whoever switched trading off stops everything.
+        return refusal or (None if isinstance(command, OrderCommand) else self._switched_off(is_exit=True))
 
-    def _slipped_price(self, contract: Contract, side: Side, key: str) -> float:
-        """Return the price a market order trades at now; NaN without a quote."""
-        quoted = self.quotes.get(contract.facts.symbol)
-        if quoted is None:
-            return math.nan
-        points = math.floor(-self.terms.slippage_points * math.log(1.0 - draw(self.terms.seed, "slippage", key)) + 0.5)
-        shift = points * contract.facts.point
-        return contract.round_price(quoted.market(side) + (shift if side == "BUY" else -shift))
+    def _switched_off(self, *, is_exit: bool = False) -> int | None:
+        return switch_refusal(self.book, self.terms.conditions, is_halted=self.is_halted and not is_exit)
+
+    def _frozen(self, held: PositionFacts) -> int | None:
+        quoted = self.quotes.get(held.symbol)
+        return 10029 if quoted and is_frozen(held, self.contracts[held.symbol], quoted) else None
+
+    def _refuse(self, command: Command, retcode: int, comment: str = "") -> Answer:
+        comment = comment or WORDS.get(retcode) or result_of(retcode).words
+        if retcode not in TRANSIENT:
+            self.remember(command, retcode, None, comment)
+        return Answer(command.request_id, retcode, None, comment)
+
+    # --- details ----------------------------------------------------------------------------------------------------
 
     def _stopped_price(self, held: PositionFacts) -> float:
-        return self._slipped_price(self.contracts[held.symbol], _OPPOSITE[held.side], held.ticket)
+        return self.slipped_price(self.contracts[held.symbol], OPPOSITE[held.side], held.ticket)
 
     def _stop_out(self, msc: int) -> list[Fill]:
         fills: list[Fill] = []
         while self.book.positions and not self.is_covered():
             worst = min(self.positions(), key=lambda held: (held.profit, held.ticket))
-            fills.append(
-                self._exit(
-                    self.book.positions[worst.ticket], worst.volume, self._stopped_price(worst), "SO", "[so]", msc
-                )
-            )
+            held = self.book.positions[worst.ticket]
+            fills.append(self.leave(held, held.volume, self._stopped_price(worst), "SO", "[so]", msc))
         return fills
-
-    def _accept(
-        self, command: OrderCommand | CloseCommand, retcode: int, order: OrderFacts, fills: list[Fill]
-    ) -> Answer:
-        self._remember(command, retcode, order, WORDS[retcode])
-        return Answer(command.request_id, retcode, order, WORDS[retcode], tuple(fills))
-
-    def _refuse(self, command: OrderCommand | CloseCommand, retcode: int, comment: str = "") -> Answer:
-        comment = comment or WORDS.get(retcode, "refused by the trade server")
-        if retcode not in TRANSIENT:
-            self._remember(command, retcode, None, comment)
-        return Answer(command.request_id, retcode, None, comment)
-
-    def _remember(
-        self, command: OrderCommand | CloseCommand, retcode: int, order: OrderFacts | None, comment: str
-    ) -> None:
-        self.book.remember(
-            Remembered(
-                request_id=command.request_id,
-                magic=command.magic,
-                is_open=isinstance(command, OrderCommand),
-                retcode=retcode,
-                order=order,
-                comment=comment,
-            )
-        )

@@ -2,7 +2,7 @@
 
 No socket here. Each result is saved in the same transaction as what it reports, before it is sent (invariant 1, seen
 from the other side): a result that could not be delivered, or whose delivery is not certain, is sent again later,
-marked late. The faults of answers (lost, delayed, reordered, time-outs, rejects, partial fills) are drawn here.
+marked late. What becomes of a command by chance (rejects, partial fills, 10008) is drawn here, how it is told in `telling`.
 """
 
 from __future__ import annotations
@@ -12,22 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-import msgspec
-
 from live.paper.broker import Broker
+from live.paper.death import Death
 from live.paper.faults import Faults
-from live.paper.orders import Answer, Execution, Fill
+from live.paper.orders import Command, Execution, Fill
 from live.paper.state import PlayPosition, State
-from trading_assets.core.messages import (
-    CloseCommand,
-    DealUpdate,
-    FromTerminal,
-    OrderCommand,
-    OrderUpdate,
-    PositionUpdate,
-)
-
-_TIMED_OUT = 10012
+from live.paper.telling import Told, late, tell_answer, tell_events, tell_settled, unknown_update
+from live.paper.working import Ending
+from trading_assets.core.messages import CloseCommand, DealFacts, DealUpdate, FromTerminal, OrderCommand
 
 
 @dataclass
@@ -47,25 +39,47 @@ class Desk:
     def __init__(self, broker: Broker, state: State, position: PlayPosition, faults: Faults) -> None:
         self.broker = broker
         self.position = position
+        self.death = Death(faults, state)
         self._state = state
         self._faults = faults
         self._turn = 0
         self._attempts: Counter[str] = Counter()
-        self._results = [Result(number, _late(message), 0) for number, message in state.load_results()]
+        self._results = [Result(number, late(message), 0) for number, message in state.load_results()]
         self._last_number = max((result.number for result in self._results), default=0)
 
-    def carry_out(self, command: OrderCommand | CloseCommand, now_msc: int) -> None:
+    def carry_out(self, command: Command, now_msc: int) -> None:
         """Carry out a command, save what it did and its results, and queue them."""
-        execution = self._execution(command)
-        if isinstance(command, OrderCommand):
-            answer = self.broker.open(command, now_msc, execution)
-        else:
-            answer = self.broker.close(command, now_msc, execution)
-        self._queue(self._told(command, answer))
+        self.death.at("received")
+        faults, key = self._faults, command.request_id
+        # A command refused for a passing reason comes again under its id, and need not be refused again.
+        self._attempts[key] += 1
+        if faults.strikes(faults.unexecuted, "unexecuted", f"{key} {self._attempts[key]}"):
+            self._queue([(unknown_update(faults, command), 0)])
+            return
+        answer = self.broker.carry_out(command, now_msc, self._execution(command))
+        self.death.at("executed")
+        self._queue(tell_answer(faults, command, answer))
+        self.death.at("saved")
 
     def report(self, fills: Sequence[Fill], chain_id: str) -> None:
         """Save and queue what happened at the broker without a command."""
-        self._queue([(message, 0) for message in messages_of(fills, chain_id)])
+        self._queue(tell_events(self._faults, fills, chain_id))
+
+    def report_cash(self, deals: Sequence[DealFacts], chain_id: str) -> None:
+        """Save and queue the balance and credit operations among `deals`."""
+        account = self.broker.account()
+        self._queue(
+            [
+                (DealUpdate(session="", seq=0, sent_msc=0, chain_id=chain_id, deal=deal, account=account), 0)
+                for deal in deals
+                if deal.kind in ("BALANCE", "CREDIT")
+            ]
+        )
+
+    def settle(self, now_msc: int) -> None:
+        """Let the working orders that are due get further; save and queue their results."""
+        for command, answer in self.broker.settle(now_msc):
+            self._queue(tell_settled(self._faults, command, answer))
 
     def sendable(self) -> list[Result]:
         """Return the results to send now, oldest first."""
@@ -94,38 +108,39 @@ class Desk:
 
     def lost_connection(self) -> None:
         """Results without an acknowledgement are sent again, marked late."""
-        self._results = [Result(result.number, _late(result.message), result.turn) for result in self._results]
+        self._results = [Result(result.number, late(result.message), result.turn) for result in self._results]
 
-    def _execution(self, command: OrderCommand | CloseCommand) -> Execution:
+    def _execution(self, command: Command) -> Execution:
         faults, key = self._faults, command.request_id
-        # A command refused for a passing reason comes again under its id, and need not be refused again.
-        self._attempts[key] += 1
-        if faults.strikes(faults.rejects, "reject", f"{key} {self._attempts[key]}"):
-            return Execution(retcode=faults.reject_retcode)
+        attempt = f"{key} {self._attempts[key]}"
+        if faults.strikes(faults.rejects, "reject", attempt):
+            choices = faults.reject_retcodes or (faults.reject_retcode,)
+            return Execution(retcode=faults.choose(choices, "retcode", attempt))
         is_half = isinstance(command, OrderCommand) and faults.strikes(faults.partial_fills, "partial", key)
         is_split = faults.strikes(faults.split_fills, "split", key)
-        return Execution(filled_share=Decimal("0.5") if is_half else Decimal(1), parts=2 if is_split else 1)
+        has_other_words = faults.strikes(faults.changed_comments, "comment", key)
+        return Execution(
+            filled_share=Decimal("0.5") if is_half else Decimal(1),
+            parts=2 if is_split else 1,
+            placed=self._placed(command),
+            placed_ms=int(faults.placed_s * 1000),
+            comment=f"broker #{key[-8:]}" if has_other_words else None,
+        )
 
-    def _told(self, command: OrderCommand | CloseCommand, answer: Answer) -> list[tuple[FromTerminal, int]]:
-        """Return what the daemon is told of an answer, each message with how many turns later."""
+    def _placed(self, command: Command) -> Ending | None:
+        """Return how a command that is only placed will end; None for one carried out at once."""
         faults, key = self._faults, command.request_id
-        update = OrderUpdate(
-            session="", seq=0, sent_msc=0, chain_id=command.chain_id, request_id=answer.request_id, retcode=answer.retcode,
-            order=answer.order, comment=answer.comment,
-        )  # fmt: skip
-        fills = messages_of(answer.fills, command.chain_id)
-        if answer.is_repeat:
-            return [(update, 0)]
-        if faults.strikes(faults.lost_answers, "lost", key):
-            return []
-        if fills and faults.strikes(faults.timeouts, "timeout", key):
-            timed_out = msgspec.structs.replace(update, retcode=_TIMED_OUT, order=None, comment="timed out")
-            return [(timed_out, 0), *((message, 1) for message in fills)]
-        messages = [*fills, update] if faults.strikes(faults.reordered_results, "reordered", key) else [update, *fills]
-        wait = 1 if faults.strikes(faults.delayed_answers, "delayed", key) else 0
-        return [(message, wait) for message in messages]
+        if not isinstance(command, OrderCommand | CloseCommand) or not faults.strikes(faults.placed, "placed", key):
+            return None
+        endings: tuple[tuple[float, Ending], ...] = (
+            (faults.placed_in_halves, "halves"),
+            (faults.placed_in_part, "part"),
+            (faults.placed_cancelled, "cancelled"),
+            (faults.placed_expired, "expired"),
+        )
+        return next((ending for share, ending in endings if faults.strikes(share, ending, key)), "whole")
 
-    def _queue(self, messages: Sequence[tuple[FromTerminal, int]]) -> None:
+    def _queue(self, messages: Told) -> None:
         """Save what changed together with the messages that report it, and queue these."""
         numbered = enumerate(messages, start=self._last_number + 1)
         results = [Result(number, message, self._turn + wait) for number, (message, wait) in numbered]
@@ -134,18 +149,3 @@ class Desk:
         changes = self.broker.book.take_changes()
         if changes or results:
             self._state.save(self.position, changes, [(result.number, result.message) for result in results])
-
-
-def messages_of(fills: Sequence[Fill], chain_id: str) -> list[FromTerminal]:
-    """Return the messages that report fills: each deal, then its position."""
-    messages: list[FromTerminal] = []
-    for fill in fills:
-        messages.append(
-            DealUpdate(session="", seq=0, sent_msc=0, chain_id=chain_id, deal=fill.deal, account=fill.account)
-        )
-        messages.append(PositionUpdate(session="", seq=0, sent_msc=0, chain_id=chain_id, position=fill.position))
-    return messages
-
-
-def _late(message: FromTerminal) -> FromTerminal:
-    return msgspec.structs.replace(message, is_late=True) if isinstance(message, DealUpdate) else message

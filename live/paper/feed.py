@@ -25,7 +25,7 @@ from trading_assets.core.market.timeframes import to_ms
 from trading_assets.store.market_files import read_market
 
 _HOUR_MS = 3_600_000
-_SESSION_GAP_MS = 4 * _HOUR_MS
+SESSION_GAP_MS = 4 * _HOUR_MS
 """A longer pause between two quotes of a symbol means that its session had ended."""
 _FINGERPRINT_QUOTES = 1000
 
@@ -148,7 +148,7 @@ def _merge(parts: Sequence[_Part], clock: ClockRule, description: str) -> Feed:
         bid=np.concatenate([bid for *_, bid, _ in parts])[order],
         ask=np.concatenate([ask for *_, ask in parts])[order],
         is_tradable=np.concatenate([_tradable(part) for part in parts])[order],
-        ends_session=np.concatenate([np.append(np.diff(times) > _SESSION_GAP_MS, False) for times in rising])[order],
+        ends_session=np.concatenate([np.append(np.diff(times) > SESSION_GAP_MS, False) for times in rising])[order],
         description=description,
     )
 

@@ -8,8 +8,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from trading_assets.core.messages import AccountFacts, CloseCommand, DealFacts, OrderCommand, OrderFacts, PositionFacts
+from live.paper.working import Ending
+from trading_assets.core.messages import (
+    AccountFacts,
+    CancelCommand,
+    CloseCommand,
+    DealFacts,
+    ModifyCommand,
+    OrderCommand,
+    OrderFacts,
+    PositionFacts,
+)
 from trading_assets.core.records.record import OrderState, Side
+
+Command = OrderCommand | CloseCommand | ModifyCommand | CancelCommand
 
 
 @dataclass(frozen=True)
@@ -22,6 +34,12 @@ class Execution:
     """Share of an entry that is filled."""
     parts: int = 1
     """Deals the volume is filled by."""
+    placed: Ending | None = None
+    """Answer 10008 and end the order like this later."""
+    placed_ms: int = 0
+    """How much later."""
+    comment: str | None = None
+    """What the broker makes of the comment; None leaves it."""
 
 
 AS_ASKED = Execution()
@@ -29,9 +47,9 @@ AS_ASKED = Execution()
 
 @dataclass(frozen=True)
 class Fill:
-    """One deal with the position and the account after it."""
+    """One deal with the position and the account after it; no deal where a position was changed without one."""
 
-    deal: DealFacts
+    deal: DealFacts | None
     position: PositionFacts
     account: AccountFacts
 
@@ -57,6 +75,7 @@ def order_of(
     price: float,
     msc: int,
 ) -> OrderFacts:
+    """Return an order that was carried out, whole or in part."""
     state: OrderState = "FILLED" if filled == command.volume else "PARTIAL"
     stops = (command.sl, command.tp) if isinstance(command, OrderCommand) else (0.0, 0.0)
     return OrderFacts(
@@ -72,3 +91,13 @@ def parts_of(volume: Decimal, parts: int, step: Decimal) -> list[Decimal]:
     if parts == 1 or first <= 0:
         return [volume]
     return [*[first] * (parts - 1), volume - first * (parts - 1)]
+
+
+def placed_order(command: OrderCommand | CloseCommand, ticket: str, side: Side, msc: int) -> OrderFacts:
+    """Return an order the server has taken and not carried out."""
+    stops = (command.sl, command.tp) if isinstance(command, OrderCommand) else (0.0, 0.0)
+    return OrderFacts(
+        ticket=ticket, position_id="0" if isinstance(command, OrderCommand) else command.position, magic=command.magic,
+        symbol=command.symbol, side=side, state="PLACED", volume_initial=command.volume, volume_current=command.volume,
+        price_open=command.price, sl=stops[0], tp=stops[1], time_setup_msc=msc, time_done_msc=0,
+    )  # fmt: skip

@@ -34,6 +34,8 @@ class Plan:
     ends_at_ms: int
     step_ms: int
     close_at_end: bool
+    timer_ms: int = 0
+    """At real-time pace, the least time between two batches of quotes."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def _pause_s(feed: Feed, session: Session, plan: Plan, watcher: Watcher, next_be
     """Return how long nothing is due to be sent."""
     played = session.desk.position.played
     due = min(int(feed.at_ms[played]), next_beat) if played < plan.end else next_beat
-    return max((due - to_ms(watcher.now())) / 1000 / watcher.rate, 0.001)
+    return max((due - to_ms(watcher.now())) / 1000 / watcher.rate, plan.timer_ms / 1000, 0.001)
 
 
 def fitting_weeks(feed: Feed, now: datetime) -> int:

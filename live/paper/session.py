@@ -7,99 +7,104 @@ trades) comes from `desk`, which knows what was acknowledged; what is only asked
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from live.paper.answers import send_bars, send_deals, send_snapshot
-from live.paper.desk import Desk
+from live.paper.course import Course
+from live.paper.death import die
 from live.paper.faults import Faults
-from live.paper.feed import Feed
-from live.paper.link import Link
-from live.paper.watch import advance
+from live.paper.link import Link, LinkLost, Reinitialised
+from live.paper.quoting import Quoting
 from trading_assets.core.errors import InputError, UnavailableError
-from trading_assets.core.ids import chain_id
 from trading_assets.core.market.timeframes import from_ms
 from trading_assets.core.messages import (
     AccountFacts,
+    CancelCommand,
     CloseCommand,
     DaemonBeat,
     FromDaemon,
     Goodbye,
     Halt,
     Hello,
+    ModifyCommand,
     OrderCommand,
     Processed,
     Query,
     Refusal,
     Resync,
+    SignalNotice,
     Subscribe,
     TerminalError,
     TerminalHeartbeat,
-    Tick,
-    Ticks,
     Welcome,
 )
+from trading_assets.core.records.decisions import TraderLimits
 
 ANSWER_TIMEOUT_S = 30.0
 BUILD = "paper-1"
-_SILENCE_S = 0.2
-"""Results held back by a fault go after this much silence, should the daemon wait for them."""
-_MOST_QUOTES = 2000
-"""Quotes in one message at most."""
-_CROSSING = 1e-5
-"""By how much more than the spread a quote that is crossed on purpose is crossed."""
+_LOOK_S = 0.2
+"""How often it is looked whether a wait has lasted too long."""
 
 
 class Session:
-    """The conversation over one link. `complain` takes what the daemon refused; `answer_timeout_s` ends a deadlock."""
+    """The conversation over one link. `complain` takes what the daemon refused, `show` what it recommends; `answer_timeout_s` ends a deadlock."""
 
     def __init__(
         self,
         link: Link,
-        feed: Feed,
-        desk: Desk,
+        course: Course,
         faults: Faults,
         complain: Callable[[str], None],
+        show: Callable[[SignalNotice], None],
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> None:
         self.link = link
-        self.feed = feed
-        self.desk = desk
+        self.course = course
+        self.feed = course.feed
+        self.desk = course.desk
         self.symbols: tuple[str, ...] = ()
+        self._quoting = Quoting(link, course, faults)
         self._processed = 0
         self._faults = faults
         self._complain = complain
+        self._show = show
         self._answer_timeout_s = answer_timeout_s
-        self._tenant = ""
-        self._account = ""
         self._told_account: AccountFacts | None = None
         self._downloaded: set[tuple[str, str]] = set()
 
-    async def greet(self, token: str, *, lockstep: bool, ends_at_ms: int | None) -> None:
-        """Say hello, wait for welcome and subscribe, then send what an earlier connection could not."""
+    async def greet(
+        self, token: str, *, lockstep: bool, ends_at_ms: int | None, limits: TraderLimits | None = None, login: str = ""
+    ) -> None:
+        """Say hello, wait for welcome and subscribe, then send what an earlier connection could not.
+
+        `login`: greet as another account, as after a change of account in the terminal.
+        """
         self.desk.broker.is_halted = False
+        account = self.desk.broker.account()
         await self.link.send(
             Hello,
             token=token,
             build=BUILD,
-            account=self.desk.broker.account(),
+            account=msgspec.structs.replace(account, login=login) if login else account,
             server_time_msc=self.now_msc(),
             lockstep=lockstep,
             ends_at_msc=None if ends_at_ms is None else self.feed.clock.to_server(from_ms(ends_at_ms)),
+            limits=limits,
         )
         await self._until("welcome", lambda: bool(self.link.session))
         await self._until("subscribe", lambda: bool(self.symbols))
         position = self.desk.position
-        await self._send_quotes(position.acknowledged, position.played)
+        unseen = position.played if position.unseen < 0 else position.unseen
+        await self._quoting.send(position.acknowledged, unseen, self.symbols, is_late=not lockstep)
+        await self._quoting.send(unseen, position.played, self.symbols, is_late=True)
         await self.flush()
 
     async def handle(self, message: FromDaemon | None) -> None:
         """React to one message of the daemon; None is silence."""
         match message:
-            case OrderCommand() | CloseCommand():
+            case OrderCommand() | CloseCommand() | ModifyCommand() | CancelCommand():
                 self.desk.carry_out(message, self.now_msc())
                 await self.flush()
             case Processed():
@@ -107,7 +112,8 @@ class Session:
             case Query():
                 await self._answer(message)
             case Welcome():
-                self.link.session, self._tenant, self._account = message.session, message.tenant, message.account
+                self.link.session = message.session
+                self.course.tenant, self.course.account = message.tenant, message.account
             case Subscribe():
                 await self._subscribe(message)
             case Resync():
@@ -115,7 +121,9 @@ class Session:
                 self.desk.lost_connection()
                 await self.flush()
             case Halt():
-                self.desk.broker.is_halted = True
+                self.desk.broker.is_halted = not message.is_lifted
+            case SignalNotice():
+                self._show(message)
             case Refusal():
                 self._refused(message)
             case DaemonBeat() | None:
@@ -123,26 +131,22 @@ class Session:
 
     async def play(self, end: int) -> None:
         """Send the quotes up to `end`, and what they trigger right after the quote that does."""
-        while (begin := self.desk.position.played) < end:
-            at, fills = advance(self.feed, self.desk.broker, begin, end)
-            reached = int(self.feed.at_ms[at - 1])
-            self.desk.move(msgspec.structs.replace(self.desk.position, played=at, now_ms=reached))
-            if fills:
-                # Saved before anything of it is sent. The quotes before it are not acknowledged: they would be sent again.
-                self.desk.report(fills, self._chain(reached, fills[0].deal.symbol))
-            await self._send_quotes(begin, at)
+        for begin, at in self.course.quotes_to(end):
+            await self._quoting.send(begin, at, self.symbols)
             await self.flush()
+            await self._befall()
 
     async def heartbeat(self, now_ms: int) -> int:
         """Send a heartbeat with this time (UTC ms) and return its sequence number."""
-        self.desk.move(msgspec.structs.replace(self.desk.position, now_ms=now_ms))
+        self.course.beat(now_ms)
         self.desk.next_turn()
         await self.flush()
+        await self._befall()
         account = self._account_now()
         news = account if account != self._told_account else None
         self._told_account = account
         return await self.link.send(
-            TerminalHeartbeat, chain_id=self._chain(now_ms, ""), server_time_msc=self.now_msc(), account=news
+            TerminalHeartbeat, chain_id=self.course.chain(now_ms, ""), server_time_msc=self.now_msc(), account=news
         )
 
     async def processed_to(self, seq: int) -> None:
@@ -155,12 +159,12 @@ class Session:
 
     def acknowledged(self, seq: int, played: int) -> None:
         """Note that the daemon has everything sent up to `seq`, thereby the first `played` quotes of the feed."""
-        self.desk.acknowledge(seq, msgspec.structs.replace(self.desk.position, acknowledged=played))
+        self.desk.acknowledge(seq, msgspec.structs.replace(self.desk.position, acknowledged=played, unseen=-1))
 
     async def close_all(self, comment: str) -> None:
         """Close every open position at the last quote."""
         fills = self.desk.broker.close_all(self.now_msc(), comment)
-        self.desk.report(fills, self._chain(self.desk.position.now_ms, ""))
+        self.desk.report(fills, self.course.chain(self.desk.position.now_ms, ""))
         await self.flush()
 
     async def goodbye(self, reason: str) -> None:
@@ -171,28 +175,49 @@ class Session:
         """Send the results that are due."""
         for result in self.desk.sendable():
             result.seq = await self.link.send_again(result.message)
+            self.desk.death.at("told")
 
     def now_msc(self) -> int:
         """Return the server's time."""
-        return self.feed.clock.to_server(from_ms(self.desk.position.now_ms))
+        return self.course.now_msc()
+
+    async def _befall(self) -> None:
+        """Let events of the script befall the connection or the process. Raises LinkLost, Reinitialised."""
+        while self.course.for_link:
+            event = self.course.for_link.pop(0)
+            match event.do:
+                case "reinit":
+                    raise Reinitialised
+                case "freeze":
+                    await self.link.freeze(self._faults.freeze_s)
+                case "die":
+                    die()
+                case "log_in":
+                    self.course.login = event.login
+                    self.link.cut()
+                case _:
+                    self.link.cut()
 
     async def _until(self, what: str, is_there: Callable[[], bool]) -> None:
         """React to messages until `is_there`. Raises UnavailableError when only silence and heartbeats come for too long."""
         loop = asyncio.get_running_loop()
         waiting_since = loop.time()
         while not is_there():
-            message = await self.link.receive(min(_SILENCE_S, self._answer_timeout_s))
+            message = await self.link.receive(min(_LOOK_S, self._answer_timeout_s))
             if message is not None and not isinstance(message, DaemonBeat):
                 waiting_since = loop.time()
             elif loop.time() - waiting_since > self._answer_timeout_s:
                 problem = f"no {what} within {self._answer_timeout_s:g} seconds"
                 hint = "look into the daemon's log for what it waits for, and start both again"
                 raise UnavailableError("waiting for", "the daemon", problem, hint)
-            elif message is None and self.desk.next_turn():
-                await self.flush()
             await self.handle(message)
 
     def _refused(self, refusal: Refusal) -> None:
+        if refusal.code == "wrong_login" and self.course.login:
+            # The person sees it and logs back in.
+            self.course.login = ""
+            self._complain(f"the daemon refused the account ({refusal.code}): {refusal.text}")
+            raise LinkLost("the account was changed back")
         if not self.link.session:
             problem = f"{refusal.text} ({refusal.code})"
             raise InputError("logging in at", "the daemon", problem, "check --token-file against the daemon's settings")
@@ -204,6 +229,7 @@ class Session:
         if unknown:
             text = f"{', '.join(unknown)} is not at this broker; subscribe to some of {known}"
             await self.link.send(TerminalError, request_id="", code="unknown_symbol", text=text)
+        self._quoting.with_book = message.with_book
         self.symbols = tuple(symbol for symbol in self.feed.symbols if symbol in message.symbols)
         if not self.symbols:
             raise InputError(
@@ -220,37 +246,9 @@ class Session:
             chart = (query.symbol, query.timeframe)
             is_empty = self._faults.empty_first_history and chart not in self._downloaded
             self._downloaded.add(chart)
-            await send_bars(self.link, self.feed, self.desk.position.played, self.now_msc(), query, is_empty=is_empty)
-
-    async def _send_quotes(self, begin: int, end: int) -> None:
-        for first in range(begin, end, _MOST_QUOTES):
-            last = min(first + _MOST_QUOTES, end)
-            for number, symbol in enumerate(self.feed.symbols):
-                chosen = first + np.flatnonzero(self.feed.instrument[first:last] == number)
-                if len(chosen) and symbol in self.symbols:
-                    chain = self._chain(int(self.feed.at_ms[chosen[0]]), symbol)
-                    await self.link.send(Ticks, chain_id=chain, symbol=symbol, ticks=tuple(self._ticks(chosen)))
-
-    def _ticks(self, chosen: NDArray[np.intp]) -> Iterator[Tick]:
-        """Yield the ticks to send, with the faulty ones that were asked for in between."""
-        feed, faults = self.feed, self._faults
-        ticks = map(Tick, feed.server_msc[chosen].tolist(), feed.bid[chosen].tolist(), feed.ask[chosen].tolist())
-        if not (faults.crossed_quotes or faults.duplicated_ticks):
-            yield from ticks
-            return
-        for tick, index in zip(ticks, chosen.tolist(), strict=True):
-            yield tick
-            if faults.strikes(faults.duplicated_ticks, "duplicate", str(index)):
-                yield tick
-            if (
-                faults.strikes(faults.crossed_quotes, "crossed", str(index))
-                and tick.bid is not None
-                and tick.ask is not None
-            ):
-                yield Tick(tick.time_msc, tick.ask + _CROSSING, tick.bid)
-
-    def _chain(self, at_ms: int, symbol: str) -> str:
-        return chain_id(from_ms(at_ms), self._tenant, self._account, symbol)
+            position = self.desk.position.played, self.now_msc()
+            max_bars = self.desk.broker.terms.conditions.max_bars
+            await send_bars(self.link, self.feed, position, query, self._faults, max_bars, is_empty=is_empty)
 
     def _account_now(self) -> AccountFacts:
         """Return the account; without open positions it is worked out only when something was booked since."""

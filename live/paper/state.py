@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from live.paper.book import Book, Changes, Counters, Remembered
+from live.paper.working import Working
 from trading_assets.core.errors import StateError
 from trading_assets.core.messages import DealFacts, FromTerminal, PositionFacts, decode_from_terminal, encode_message
 
@@ -22,6 +23,7 @@ _FILE = "terminal.sqlite"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS deals (ticket INTEGER PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS positions (ticket INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS orders (ticket INTEGER PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS answers (number INTEGER PRIMARY KEY, request_id TEXT UNIQUE NOT NULL, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS results (number INTEGER PRIMARY KEY, body TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, body BLOB NOT NULL);
@@ -39,6 +41,12 @@ class PlayPosition(msgspec.Struct, frozen=True, kw_only=True):
     """UTC the terminal has reached."""
     weeks: int = 0
     """Weeks the feed is shifted by, at real-time pace."""
+    unseen: int = -1
+    """Quotes before this index were sent at least once; those from here on were played while nobody was connected. -1: none."""
+    dropped: int = 0
+    """Quotes that were played while nobody was connected and are lost, because only so many are kept."""
+    events_done: tuple[int, ...] = ()
+    """Events of the script that have happened, by their number."""
 
 
 class State:
@@ -95,6 +103,9 @@ class State:
                 for (body,) in rows("SELECT body FROM answers ORDER BY number")
             ],
             counters=msgspec.json.decode(counters, type=Counters) if counters else None,
+            orders=[
+                msgspec.json.decode(body, type=Working) for (body,) in rows("SELECT body FROM orders ORDER BY ticket")
+            ],
         )
 
     def load_position(self) -> PlayPosition | None:
@@ -106,6 +117,18 @@ class State:
         """Return the trade results not known to be delivered, oldest first, with their numbers."""
         rows = self._database.execute("SELECT number, body FROM results ORDER BY number")
         return [(number, decode_from_terminal(body)) for number, body in rows]
+
+    def count_death(self) -> int:
+        """Note that the process is about to die on purpose; returns how many times it has, this time included."""
+        deaths = int(self._fact("deaths") or b"0") + 1
+        self._database.execute("PRAGMA synchronous=FULL")
+        self._set("deaths", str(deaths).encode())
+        return deaths
+
+    @property
+    def deaths(self) -> int:
+        """How many times a process on this state died on purpose."""
+        return int(self._fact("deaths") or b"0")
 
     def save(
         self,
@@ -148,14 +171,19 @@ class State:
         execute, many, encode = self._database.execute, self._database.executemany, self._encoder.encode
         many("INSERT INTO deals VALUES (?, ?)", [(int(deal.ticket), encode(deal)) for deal in changes.deals])
         many(
-            "INSERT INTO answers (request_id, body) VALUES (?, ?)",
+            "INSERT OR REPLACE INTO answers (request_id, body) VALUES (?, ?)",
             [(answer.request_id, encode(answer)) for answer in changes.answers],
         )
-        for ticket, held in changes.positions.items():
-            if held is None:
-                execute("DELETE FROM positions WHERE ticket = ?", (int(ticket),))
-            else:
-                execute("INSERT OR REPLACE INTO positions VALUES (?, ?)", (int(ticket), encode(held)))
+        kept: tuple[tuple[str, dict[str, PositionFacts | None] | dict[str, Working | None]], ...] = (
+            ("positions", changes.positions),
+            ("orders", changes.orders),
+        )
+        for table, touched in kept:
+            for ticket, body in touched.items():
+                if body is None:
+                    execute(f"DELETE FROM {table} WHERE ticket = ?", (int(ticket),))
+                else:
+                    execute(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", (int(ticket), encode(body)))
         self._set("counters", encode(changes.counters))
 
     def _fact(self, name: str) -> bytes | None:

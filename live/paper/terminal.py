@@ -15,29 +15,33 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
+from live.paper.absence import live_on
 from live.paper.account import Terms
-from live.paper.book import Book
-from live.paper.broker import Broker
-from live.paper.contracts import account_currency, standard_contract
+from live.paper.beginning import open_account, start_index
+from live.paper.conditions import Conditions
+from live.paper.contracts import account_currency
+from live.paper.course import Course
 from live.paper.desk import Desk
 from live.paper.faults import Faults
 from live.paper.feed import Feed
-from live.paper.link import LinkLost, open_link
+from live.paper.link import Link, LinkFaults, LinkLost, Reinitialised, open_link
 from live.paper.play import Pace, Plan, Watcher, fitting_weeks, play
+from live.paper.script import Event
 from live.paper.session import ANSWER_TIMEOUT_S, Session
 from live.paper.state import PlayPosition, State
+from live.paper.twin import meet_twin
 from live.paper.watch import recall
-from trading_assets.core.errors import InputError, UnavailableError
+from trading_assets.core.errors import UnavailableError
 from trading_assets.core.market.timeframes import from_ms, to_ms
+from trading_assets.core.messages import SignalNotice
+from trading_assets.core.records.decisions import TraderLimits
 
 _RETRY_S = 0.1
 _TELL_EVERY_S = 0.1
 _MOST_COMPLAINTS = 20
-_DAY_MS = 86_400_000
-_SESSION_SHIFT_MS = 2 * 3_600_000
-"""FX days begin in the evening: shifted by this, a session lies on one UTC date."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,16 @@ class Setup:
     slippage_points: float = 0.5
     seed: int = 0
     faults: Faults = field(default_factory=Faults)
+    conditions: Conditions = field(default_factory=Conditions)
+    script: tuple[Event, ...] = ()
+    limits: TraderLimits | None = None
+    """The trader's own limits, told in hello."""
+    ca: Path | None = None
+    """Certificates a `wss://` daemon is trusted by."""
+    kept_quotes: int = 100_000
+    """Quotes kept at most while the daemon is away; results are kept always."""
+    timer_ms: int = 0
+    """At real-time pace, the least time between two batches of quotes, as by an expert's timer; 0 sends each at once."""
     patience_s: float = 10.0
     """How long the daemon may be away, at the start and after a broken connection."""
     answer_timeout_s: float = ANSWER_TIMEOUT_S
@@ -86,26 +100,32 @@ class Terminal:
         self._connections = 0
         self._complaints = 0
         self._cuts_left = setup.faults.disconnects if setup.faults.disconnect_after else 0
+        self._freezes_left = setup.faults.freezes if setup.faults.freeze_after else 0
+        self._reinits_left = setup.faults.reinits if setup.faults.reinit_after else 0
+        self._twin = ""
 
     async def run(self) -> dict[str, Any]:
         """Play and return the summary. Raises TradingError."""
         with closing(State(self._setup.state)) as state:
             desk = self._open(state)
             self._began_at = desk.position.played
-            is_done = await self._converse(desk, self._plan())
+            course = Course(self._feed, desk, self._setup.faults, self._setup.script)
+            is_done = await self._converse(course, self._plan())
             desk.save()
             return self._summary(desk, is_done=is_done)
 
     def _open(self, state: State) -> Desk:
         """Open the books as they were left, or new ones with a deposit."""
+        setup = self._setup
         state.claim(self._feed.fingerprint())
         position = state.load_position() or self._first_position()
         self._feed = self._feed.shifted(position.weeks)
-        broker = self._broker(state.load_book())
+        broker = open_account(self._feed, state.load_book(), setup.commission_per_lot, self._terms())
         recall(self._feed, broker, position.played)
-        desk = Desk(broker, state, position, self._setup.faults)
+        desk = Desk(broker, state, position, setup.faults)
         if not broker.book.deals:
-            broker.deposit(self._setup.deposit, self._feed.clock.to_server(from_ms(position.now_ms)))
+            broker.book.begin_tickets(setup.conditions.first_ticket)
+            broker.deposit(setup.deposit, self._feed.clock.to_server(from_ms(position.now_ms)))
             desk.save()
         return desk
 
@@ -120,27 +140,15 @@ class Terminal:
         at_ms = int(shifted.at_ms[min(start, len(feed) - 1)]) // step_ms * step_ms
         return PlayPosition(played=start, acknowledged=start, now_ms=at_ms, weeks=weeks)
 
-    def _broker(self, book: Book) -> Broker:
-        feed, setup = self._feed, self._setup
-        currency = account_currency(feed.symbols)
-        contracts = {}
-        for number, instrument in enumerate(feed.instruments):
-            usable = np.flatnonzero((feed.instrument == number) & feed.is_tradable)
-            if not len(usable):
-                raise InputError(
-                    "playing",
-                    instrument.symbol,
-                    "not one of its quotes can be traded at",
-                    "pass a file with valid bid and ask prices",
-                )
-            price = float(feed.bid[usable[0]])
-            contracts[instrument.symbol] = standard_contract(
-                instrument.symbol, instrument.digits, price, currency, setup.commission_per_lot
-            )
-        terms = Terms(
-            currency=currency, leverage=setup.leverage, slippage_points=setup.slippage_points, seed=setup.seed
+    def _terms(self) -> Terms:
+        setup = self._setup
+        return Terms(
+            currency=account_currency(self._feed.symbols),
+            leverage=setup.leverage,
+            slippage_points=setup.slippage_points,
+            seed=setup.seed,
+            conditions=setup.conditions,
         )
-        return Broker(terms, contracts, book)
 
     def _plan(self) -> Plan:
         feed, setup = self._feed, self._setup
@@ -149,16 +157,21 @@ class Terminal:
         end = len(feed)
         if setup.until is not None:
             end, ends_at_ms = feed.index_at(setup.until), min(to_ms(setup.until), ends_at_ms)
-        return Plan(setup.pace, end, ends_at_ms, step_ms, setup.close_at_end)
+        return Plan(setup.pace, end, ends_at_ms, step_ms, setup.close_at_end, setup.timer_ms)
 
-    async def _converse(self, desk: Desk, plan: Plan) -> bool:
+    async def _converse(self, course: Course, plan: Plan) -> bool:
         """Connect and play until the plan's end; connect again while the daemon's absence is short."""
-        away_since, reached = time.monotonic(), desk.position.acknowledged
+        desk = course.desk
+        away_since, reached, is_away = time.monotonic(), desk.position.acknowledged, False
         while not self._is_stopped():
+            connections = self._connections
             try:
-                return await self._connected(desk, plan)
+                return await self._connected(course, plan)
             except LinkLost as lost:
                 desk.lost_connection()
+                is_away = is_away and self._connections == connections
+                self._live_on(course, plan, is_away=is_away)
+                is_away = True
                 if desk.position.acknowledged > reached:
                     away_since, reached = time.monotonic(), desk.position.acknowledged
                 if time.monotonic() - away_since > self._setup.patience_s:
@@ -168,27 +181,78 @@ class Terminal:
                 await asyncio.sleep(_RETRY_S)
         return False
 
-    async def _connected(self, desk: Desk, plan: Plan) -> bool:
-        """Play over one connection; returns whether the end was reached. Raises LinkLost."""
-        setup, feed, is_replay = self._setup, self._feed, plan.pace == "lockstep"
-        cut_after = setup.faults.disconnect_after if self._cuts_left else 0
-        # In lockstep the daemon may be busy for long; the wait for `processed` has its own limit.
-        link = await open_link(setup.url, lambda: session.now_msc(), cut_after, None if is_replay else 20.0)
-        session = Session(link, feed, desk, setup.faults, self._complain, setup.answer_timeout_s)
-        self._connections += 1
-        try:
-            await session.greet(setup.token, lockstep=is_replay, ends_at_ms=plan.ends_at_ms if is_replay else None)
-            return await play(
-                session, plan, Watcher(self._is_stopped, lambda: self._tell(desk, plan), self._now, self._rate)
+    def _live_on(self, course: Course, plan: Plan, *, is_away: bool) -> None:
+        """Let the market go on without the daemon: by the clock always, in lockstep once, by the minutes asked for."""
+        now_ms = course.desk.position.now_ms
+        if plan.pace == "realtime":
+            now_ms = to_ms(self._now())
+        elif self._setup.faults.away_minutes and self._connections and not is_away:
+            now_ms = min(
+                (now_ms + self._setup.faults.away_minutes * 60_000) // plan.step_ms * plan.step_ms, plan.ends_at_ms
             )
+        else:
+            return
+        end = min(int(np.searchsorted(self._feed.at_ms, now_ms)), plan.end)
+        live_on(course, end, max(now_ms, course.desk.position.now_ms), self._setup.kept_quotes)
+
+    async def _connected(self, course: Course, plan: Plan) -> bool:
+        """Play over one connection; returns whether the end was reached. Raises LinkLost."""
+        setup, is_replay = self._setup, plan.pace == "lockstep"
+        # In lockstep the daemon may be busy for long; the wait for `processed` has its own limit.
+        link = await open_link(setup.url, course.now_msc, self._link_faults(), None if is_replay else 20.0, setup.ca)
+        self._connections += 1
+        watcher = Watcher(self._is_stopped, lambda: self._tell(course.desk, plan), self._now, self._rate)
+        try:
+            while True:
+                session = Session(link, course, setup.faults, self._complain, self._show, setup.answer_timeout_s)
+                try:
+                    ends_at_ms = plan.ends_at_ms if is_replay else None
+                    await session.greet(
+                        setup.token, lockstep=is_replay, ends_at_ms=ends_at_ms, limits=setup.limits, login=course.login
+                    )
+                    await self._meet_twin(course)
+                    return await play(session, plan, watcher)
+                except Reinitialised as again:
+                    self._begin_again(link, course, again)
         finally:
             self._cuts_left -= link.was_cut
+            self._freezes_left -= link.was_frozen
             await link.close()
+
+    def _link_faults(self) -> LinkFaults:
+        faults = self._setup.faults
+        return LinkFaults(
+            cut_after=faults.disconnect_after if self._cuts_left else 0,
+            freeze_after=faults.freeze_after if self._freezes_left else 0,
+            freeze_s=faults.freeze_s,
+            reinit_after=faults.reinit_after if self._reinits_left else 0,
+            slow_read_s=faults.slow_read_ms / 1000,
+        )
+
+    def _begin_again(self, link: Link, course: Course, again: Reinitialised) -> None:
+        """Prepare the next hello of an expert that was initialised anew. Raises LinkLost where that needs a new connection."""
+        self._reinits_left -= link.was_reinitialised
+        link.was_reinitialised = link.was_reinitialised and not self._reinits_left
+        course.desk.lost_connection()
+        if self._setup.faults.reinit_on_new_socket:
+            raise LinkLost("the expert was initialised anew") from again
+        link.begin_again()
+
+    async def _meet_twin(self, course: Course) -> None:
+        setup = self._setup
+        if setup.faults.twin_connection and not self._twin:
+            account, now_msc = course.desk.broker.account(), course.now_msc()
+            self._twin = await meet_twin(setup.url, setup.ca, setup.token, account, now_msc)
+            self._say({"twin": self._twin})
 
     def _complain(self, text: str) -> None:
         self._complaints += 1
         if self._complaints <= _MOST_COMPLAINTS:
             self._say({"complaint": text})
+
+    def _show(self, notice: SignalNotice) -> None:
+        """Show a recommendation to the person at the terminal."""
+        self._say({"signal": msgspec.to_builtins(notice)})
 
     def _tell(self, desk: Desk, plan: Plan) -> None:
         """Say which share of this run is played, at most ten times a second."""
@@ -206,18 +270,9 @@ class Terminal:
             "positions": len(desk.broker.book.positions),
             "connections": self._connections,
             "complaints": self._complaints,
+            **({"dropped_quotes": desk.position.dropped} if desk.position.dropped else {}),
+            **({"twin": self._twin} if self._twin else {}),
         }
-
-
-def start_index(feed: Feed, history_days: int) -> int:
-    """Return the first quote after `history_days` trading days. Raises InputError when nothing would be left to play."""
-    days = (feed.at_ms + _SESSION_SHIFT_MS) // _DAY_MS
-    firsts = np.flatnonzero(np.diff(days, prepend=-1))
-    # A Sunday evening belongs to Monday's session; a Saturday of a faulty file counts as a day of its own.
-    if history_days >= len(firsts):
-        problem = f"{history_days} of its {len(firsts)} trading days are history, none is left to play"
-        raise InputError("playing", feed.description, problem, "lower --history-days")
-    return int(firsts[history_days])
 
 
 def _figures(desk: Desk) -> dict[str, Any]:

@@ -12,15 +12,14 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
-from live.paper.account import STOP_OUT_LEVEL
 from live.paper.broker import Broker
 from live.paper.contracts import unrealised
 from live.paper.feed import Feed
 from live.paper.orders import Fill
 from trading_assets.core.messages import PositionFacts
 
-_STOP_OUT_ALARM = STOP_OUT_LEVEL * 2
-"""Worst margin level of a stretch (in percent) from which each of its quotes is looked at."""
+_ALARM = 2
+"""Worst margin level of a stretch, in stop-out levels, from which each of its quotes is looked at."""
 
 
 def advance(feed: Feed, broker: Broker, begin: int, end: int) -> tuple[int, list[Fill]]:
@@ -86,7 +85,7 @@ def _touches(position: PositionFacts, bid: NDArray[np.float64], ask: NDArray[np.
 
 def _may_stop_out(feed: Feed, broker: Broker, held: Sequence[PositionFacts], begin: int, end: int) -> bool:
     """Return whether the margin level could come near the stop-out level, every position at its worst quote at once."""
-    equity, margin = broker.book.balance, Decimal(0)
+    equity, margin = broker.book.balance + broker.book.credit, Decimal(0)
     for position in held:
         contract = broker.contracts[position.symbol]
         own = feed.is_tradable[begin:end] & (feed.instrument[begin:end] == feed.symbols.index(position.symbol))
@@ -94,4 +93,4 @@ def _may_stop_out(feed: Feed, broker: Broker, held: Sequence[PositionFacts], beg
         worst_ask = float(np.max(feed.ask[begin:end], where=own, initial=position.price_open))
         equity += unrealised(contract, position, worst_bid, worst_ask) + position.swap
         margin += contract.margin(position.volume, position.price_open, broker.terms.leverage)
-    return equity * 100 <= _STOP_OUT_ALARM * margin
+    return equity * 100 <= _ALARM * broker.terms.conditions.stop_out_level * margin

@@ -14,9 +14,11 @@ import lightgbm as lgb
 import numpy as np
 import polars as pl
 
+from trading_assets.core.columns.learning import HORIZONS
 from trading_assets.core.learning.meta_model import TrainingParams, matrix_of, train_on
 from trading_assets.core.learning.training import fit
-from trading_assets.core.trades.labels import LabelCosts, label_candidates
+from trading_assets.core.trades.label_definition import LabelCosts
+from trading_assets.core.trades.labels import label_candidates
 
 Result = TypeVar("Result")
 START = datetime(2023, 1, 2, tzinfo=UTC)
@@ -106,6 +108,9 @@ def dataset() -> pl.DataFrame:
                 "idea_id": [f"idea-{number:07d}" for number in range(rows)],
                 "signal_id": [f"signal-{number:07d}" for number in decision],
                 "exit_profile": ["tight", "balanced", "wide"] * (rows // 3),
+                "kind": (["LONG"] * 3 + ["SHORT"] * 3) * DECISIONS,
+                "symbol": ["EURUSD"] * rows,
+                **{f"return_{h}m_bp": np.repeat(rng.normal(size=DECISIONS), 6) for h in HORIZONS},
                 "is_win": is_win,
                 "result_r": np.where(is_win, 1.4, -1.05),
                 "features": pl.Series(matrix).arr.to_list(),
@@ -140,7 +145,10 @@ def main() -> None:
     matrix, is_win = matrix_of(frame, FEATURES), frame["is_win"].to_numpy()
     floor, _ = timed(lambda: train_on(matrix, is_win, names, TrainingParams()))
     line(
-        f"walk-forward, two variants, 5 folds, {len(frame):,} x {FEATURES}", seconds, floor, "training once on all rows"
+        f"training, three variants (one stacked), 5 folds with holdout, {len(frame):,} x {FEATURES}",
+        seconds,
+        floor,
+        "training once on all rows",
     )
 
     rows = np.random.default_rng(2).normal(size=(6, FEATURES))

@@ -38,19 +38,27 @@ SNAPSHOT: dict[str, dict[str, set[str]]] = {
         "equity_curve": {"raw_deals", "marks"},
         "equity_daily": {"equity_curve", "raw_deals"},
     },
-    "labels": {"labels": {"candidates", "bars", "raw_symbol_specs"}},
+    "labels": {
+        "label_definitions": {"raw_symbol_specs", "raw_sessions"},
+        "labels": {"candidates", "bars", "raw_quotes", "label_definitions"},
+        "forward_returns": {"signals", "bars", "label_definitions"},
+    },
     "dataset": {
         "learning_dataset": {
-            "labels", "signals", "candidates", "outcomes", "feature_windows", "feature_definitions"
-        }
+            "labels", "forward_returns", "signals", "candidates", "outcomes", "feature_windows", "feature_definitions"
+        },
+        "dataset_versions": {"learning_dataset"},
     },
     "learning": {
-        "meta_models": {"learning_dataset"}, "promotions": {"meta_models"}, "release": {"promotions"}
+        "meta_models": {"learning_dataset", "dataset_versions"}, "promotions": {"meta_models"}, "release": {"promotions"},
+        "retraining_runs": {"release"},
     },
+    "rollout": {"live_judgement": {"learning_dataset", "release"}},
+    "operations": {"system_health": {"raw_component_states", "raw_daemon_heartbeats"}},
     "integrity": {
         "findings": {
             "chart_windows", "feature_windows", "signals", "orders", "trades", "outcomes", "pnl_events", "bars",
-            "learning_dataset",
+            "learning_dataset", "system_health",
         },
         "transforms": {"raw_transforms"},
     },
@@ -63,7 +71,17 @@ SNAPSHOT: dict[str, dict[str, set[str]]] = {
     "docs": {"data_docs": {"fct_signals", "fct_trades", "daily_performance", "model_performance"}},
 }  # fmt: skip
 
-ONE_WRITER_EACH = {"learning_dataset", "meta_models", "promotions", "findings", "transforms", "feature_definitions"}
+ONE_WRITER_EACH = {
+    "label_definitions",
+    "dataset_versions",
+    "learning_dataset",
+    "meta_models",
+    "promotions",
+    "retraining_runs",
+    "findings",
+    "transforms",
+    "feature_definitions",
+}
 """Tables written as a whole: everything else has daily partitions."""
 
 

@@ -15,7 +15,8 @@ import pytest
 from played import Played
 
 from trading_assets.core.records.operations import Promotion
-from trading_assets.defs.learning import LATEST, Trained, meta_models, promotions, release
+from trading_assets.defs.learning import LATEST, Trained, meta_models
+from trading_assets.defs.promotion import promotions, release, retraining_runs
 from trading_assets.defs.resources import Registry, Storage
 from trading_assets.store.home import Home
 from trading_assets.store.journal import read_records
@@ -38,7 +39,9 @@ def learn(home: Home) -> dg.ExecuteInProcessResult:
         "storage": Storage(root=str(home.root)), "registry": Registry(tracking_url="", artifacts=str(home.mlflow)),
     }  # fmt: skip
     with dg.DagsterInstance.ephemeral() as instance:
-        return dg.materialize([meta_models, promotions, release], instance=instance, resources=resources)
+        return dg.materialize(
+            [meta_models, promotions, release, retraining_runs], instance=instance, resources=resources
+        )
 
 
 def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:

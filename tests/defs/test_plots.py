@@ -50,6 +50,7 @@ def evaluation() -> Evaluation:
             "signal_id": [str(number // 6) for number in range(600)],
             "decided_at": [START + timedelta(minutes=5 * (number // 6)) for number in range(600)],
             "feature_set_version": "v",
+            "symbol": "EURUSD",
             "regime": "ranging",
             "is_win": is_win,
             "result_r": np.where(is_win, 1.0, -1.0),

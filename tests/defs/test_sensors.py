@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import msgspec
 import polars as pl
 import pytest
 from played import Played
 
+from trading_assets.core.learning.drift import Thresholds
+from trading_assets.core.learning.policy import DEFAULT
 from trading_assets.core.records.market import Quote
 from trading_assets.core.tables import TABLES
+from trading_assets.defs import sensors
+from trading_assets.defs.decay import decay_alarms
+from trading_assets.defs.learning import TRIGGER_TAG
 from trading_assets.defs.resources import Storage
 from trading_assets.defs.sensors import RETRAIN_AFTER_ROWS, recent_days, retrain_on_new_labels
 from trading_assets.defs.tasks import LABEL_LAG_DAYS, RANGE_TAGS, TASKS
@@ -86,7 +93,7 @@ def test_a_job_that_still_runs_waits_for_the_next_tick(
 def test_a_job_without_days_is_started_by_the_clock(
     graph: dg.Definitions, instance: dg.DagsterInstance, home: Home
 ) -> None:
-    for job in ("integrity", "retrain", "marts", "docs"):
+    for job in ("integrity", "retrain", "rollout", "marts", "docs"):
         assert len(tick(graph, instance, home, job).run_requests) == 1
 
 
@@ -131,25 +138,115 @@ def test_too_few_new_labels_start_no_training(
     assert seen.skip_message == f"{RETRAIN_AFTER_ROWS - 1} new labelled rows; {RETRAIN_AFTER_ROWS} start a training."
 
 
-def test_enough_new_labels_start_one_training_for_that_version(
+def test_enough_new_labels_start_one_training_in_each_window(
     graph: dg.Definitions, instance: dg.DagsterInstance, home: Home, played: Played
 ) -> None:
     lake = Lake(home.lake)
     fill(lake, Lake(played.home.lake).read("learning_dataset"), RETRAIN_AFTER_ROWS)
     (request,) = look(graph, instance, home).run_requests
     assert request.job_name in (None, "retrain")
-    assert request.run_key == f"dataset-{lake.version('learning_dataset')}"
-    assert request.tags["trigger"] == f"{RETRAIN_AFTER_ROWS} new labelled rows"
+    assert request.run_key.endswith("-attempt-1")
+    assert (
+        request.tags[TRIGGER_TAG]
+        == f"{RETRAIN_AFTER_ROWS} new labelled rows in dataset version {lake.version('learning_dataset')}."
+    )
 
 
-def test_rows_a_model_was_trained_on_are_not_new(
+def test_rows_a_training_has_seen_are_not_new(
     graph: dg.Definitions, instance: dg.DagsterInstance, home: Home, played: Played
 ) -> None:
     lake, theirs = Lake(home.lake), Lake(played.home.lake)
     fill(lake, theirs.read("learning_dataset"), RETRAIN_AFTER_ROWS)
     trained = theirs.read("meta_models").head(1)
-    assert trained["row_count"][0] > 0
-    lake.append("meta_models", trained)
+    lake.append("meta_models", trained.with_columns(dataset_version=pl.lit(lake.version("learning_dataset"), pl.Int64)))
     seen = look(graph, instance, home)
     assert not seen.run_requests
-    assert seen.skip_message.startswith(f"{RETRAIN_AFTER_ROWS - trained['row_count'][0]} new labelled rows")
+    assert seen.skip_message.startswith("0 new labelled rows")
+
+
+# --- one training in each window ----------------------------------------------------------------------------------
+
+
+def asked(instance: dg.DagsterInstance, at: datetime = AT) -> Any:
+    """Ask for a training because of decay."""
+    return sensors._training(instance, "decay", "It decays.", at, hours=24, most=3)
+
+
+def add_run(instance: dg.DagsterInstance, request: Any, status: dg.DagsterRunStatus) -> None:
+    instance.add_run(dg.DagsterRun(job_name="retrain", status=status, tags=dict(request.tags)))
+
+
+def test_alarms_of_one_day_start_one_training_and_the_run_says_why(instance: dg.DagsterInstance) -> None:
+    request = asked(instance)
+    assert request.run_key == "decay-2026-01-09T00-attempt-1"
+    assert request.tags[TRIGGER_TAG] == "It decays."
+    add_run(instance, request, dg.DagsterRunStatus.SUCCESS)
+    for minutes in (0, 10, 600):
+        assert "was started in this window" in asked(instance, AT + timedelta(minutes=minutes)).skip_message
+    assert asked(instance, AT + timedelta(days=1)).run_key == "decay-2026-01-10T00-attempt-1"
+
+
+def test_a_training_that_failed_is_tried_again_under_another_key_and_not_for_ever(instance: dg.DagsterInstance) -> None:
+    keys = []
+    for _ in range(3):
+        request = asked(instance)
+        keys.append(request.run_key)
+        add_run(instance, request, dg.DagsterRunStatus.FAILURE)
+    assert [key.rsplit("-", 1)[1] for key in keys] == ["1", "2", "3"]
+    assert "3 trainings for it have failed" in asked(instance).skip_message
+
+
+def test_a_training_that_runs_is_waited_for(instance: dg.DagsterInstance) -> None:
+    instance.add_run(dg.DagsterRun(job_name="retrain", status=dg.DagsterRunStatus.STARTED))
+    assert "still running" in asked(instance).skip_message
+
+
+def test_without_trades_scores_and_models_nothing_decays(home: Home) -> None:
+    assert decay_alarms(Lake(home.lake), DEFAULT) == []
+
+
+def test_the_daily_training_says_that_it_is_the_daily_one(
+    graph: dg.Definitions, instance: dg.DagsterInstance, home: Home
+) -> None:
+    (request,) = tick(graph, instance, home, "retrain").run_requests
+    assert request.tags[TRIGGER_TAG] == "daily at 02:00 UTC"
+
+
+def rows_of(name: str, count: int, **columns: Any) -> pl.DataFrame:
+    """Rows of a table: the columns given, and plain values for the rest."""
+    plain = {
+        pl.String: "x",
+        pl.Int64: 1,
+        pl.Float64: 1.0,
+        pl.Boolean: False,
+        pl.Decimal: 1,
+        pl.Date: AT.date(),
+        pl.Datetime: AT,
+        pl.List: [0.0],
+    }
+    values = {
+        column.name: columns.get(
+            column.name, [column.allowed[0] if column.allowed else plain[type(column.dtype)]] * count
+        )
+        for column in TABLES[name].columns
+    }
+    return pl.DataFrame(values, schema=TABLES[name].schema)
+
+
+def test_too_few_trades_that_made_money_and_probabilities_that_are_off_are_alarms(home: Home) -> None:
+    lake = Lake(home.lake)
+    won = [n % 2 == 0 for n in range(100)]
+    lake.append("trades", rows_of(
+        "trades", 100, trade_id=[f"t-{n:03d}" for n in range(100)], signal_id=[f"s-{n}" for n in range(100)],
+        net_pnl=[Decimal(1 if one else -1) for one in won],
+        closed_at=[AT + timedelta(minutes=n) for n in range(100)],
+    ))  # fmt: skip
+    lake.append("learning_dataset", rows_of(
+        "learning_dataset", 600, idea_id=[f"i-{n}" for n in range(600)], signal_id=[f"s-{n}" for n in range(600)],
+        win_probability=[0.7] * 600, is_win=[n % 2 == 0 for n in range(600)],
+    ))  # fmt: skip
+    accuracy, calibration = decay_alarms(lake, DEFAULT)
+    assert accuracy == "Of the last 100 trades 50% made money after costs, under 60%."
+    assert "expected 70.0% wins and 50.0% came" in calibration
+    lenient = msgspec.structs.replace(DEFAULT, drift=Thresholds(accuracy=0.5, calibration=0.3))
+    assert decay_alarms(lake, lenient) == []

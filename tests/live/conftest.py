@@ -38,12 +38,12 @@ async def terminal(daemon: RunningDaemon) -> AsyncIterator[ScriptedTerminal]:
 
 
 @pytest.fixture
-def start_process() -> Iterator[Callable[[Path], DaemonProcess]]:
+def start_process() -> Iterator[Callable[..., DaemonProcess]]:
     """Starts daemons as processes; whatever still runs at the end of the test is killed."""
     started: list[DaemonProcess] = []
 
-    def start(home: Path) -> DaemonProcess:
-        started.append(DaemonProcess(home))
+    def start(home: Path, *arguments: str) -> DaemonProcess:
+        started.append(DaemonProcess(home, *arguments))
         return started[-1]
 
     yield start

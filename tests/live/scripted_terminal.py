@@ -24,7 +24,7 @@ from websockets.exceptions import ConnectionClosed
 
 from live.clock import Clock
 from live.daemon import Daemon
-from live.desk import Desk
+from live.desk.desk import Desk
 from live.settings import Settings, read_settings
 from trading_assets.core.market.bars import aggregate, bars_from_quotes
 from trading_assets.core.market.timeframes import MINUTES, from_ms, to_ms
@@ -133,14 +133,16 @@ class ScriptedTerminal:
         await self.connection.send(encode_message(kind(**fields)))
         return self.seq
 
-    async def hello(self, token: str = TOKEN, *, lockstep: bool = True) -> None:
+    async def hello(self, token: str = TOKEN, *, lockstep: bool = True, **fields: Any) -> None:
         """Introduce the terminal and wait until the session stands."""
-        self.session, self.seq = "", 0
-        account = self.account()
-        await self.send(
-            Hello, token=token, build="scripted", account=account, server_time_msc=to_ms(self.now), lockstep=lockstep
-        )
+        await self.send_hello(token, lockstep=lockstep, **fields)
         await self.until(Subscribe)
+
+    async def send_hello(self, token: str, **fields: Any) -> None:
+        """Introduce the terminal, without waiting for what the daemon says."""
+        self.session, self.seq = "", 0
+        fields = {"token": token, "build": "scripted", "account": self.account(), "lockstep": True} | fields
+        await self.send(Hello, server_time_msc=to_ms(self.now), **fields)
 
     async def ticks(self, ticks: list[tuple[datetime, float | None, float | None]], symbol: str = "EURUSD") -> None:
         """Send quotes as they are."""
@@ -198,6 +200,8 @@ class ScriptedTerminal:
         return [message for message in self.received if isinstance(message, Refusal)]
 
     async def _react(self, message: FromDaemon) -> None:
+        if message.session != self.session and not isinstance(message, Welcome):
+            return  # Of a session before the latest hello.
         match message:
             case Welcome():
                 self.session = message.session
@@ -396,10 +400,10 @@ async def daemon_at(
 class DaemonProcess:
     """`python -m live` in a process of its own."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *arguments: str) -> None:
         self.home = home
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "live", "--settings", str(home / "settings.toml")],
+            [sys.executable, "-m", "live", "--settings", str(home / "settings.toml"), *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -44,8 +44,10 @@ async def test_no_order_leaves_while_the_disk_fails_and_trading_goes_on_after_it
         await terminal.quotes(START, START + BAR)
         seq = await terminal.heartbeat(START + BAR)
         waiting = asyncio.create_task(terminal.until(Processed, lambda message: message.upto_seq >= seq))
-        while "No space left" not in (await daemon.status())["journal"]["health"]:
-            continue
+        # The commit of the decision itself has failed, not only the market's before it.
+        while not daemon.desk().account.trader.failures:
+            assert (await daemon.status())["accounts"]
+        assert "No space left" in (await daemon.status())["journal"]["health"]
         assert not waiting.done(), "what is not durable is not processed"
         disk.is_failing = False
         await waiting

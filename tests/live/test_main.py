@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 from collections.abc import Callable
@@ -26,7 +27,10 @@ def test_the_process_says_ready_refuses_a_second_one_and_ends_with_0_on_a_signal
     # The first one is unharmed.
     assert status_of(started.port)["accounts"]["paper"]["is_connected"] is False
     started.process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signal.SIGINT))
-    assert started.end() == (0, "")
+    code, lines = started.end()
+    assert code == 0
+    events = [json.loads(line)["event"] for line in lines.splitlines()]
+    assert events == ["the daemon listens", "the daemon ends"]
 
 
 @pytest.mark.parametrize("text", ["[[[", 'tenant = "x"\naccounts = []\n'])

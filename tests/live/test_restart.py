@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -175,6 +176,37 @@ async def test_bars_that_closed_while_the_daemon_was_away_come_from_history_and_
     assert [bar.open_at for bar in base] == [START + index * BAR for index in range(8)]
     assert decisions[1].windows[0].bar_count == decisions[0].windows[0].bar_count + 7
     assert any("without a decision" in error.message for error in records(home, OpsError))
+
+
+async def test_the_first_bar_of_all_is_decided_after_a_restart_when_its_decision_was_lost(home: Path) -> None:
+    async with daemon_at(home) as daemon, daemon.terminal() as terminal:
+        await terminal.hello()
+        await terminal.settle(START)
+        await terminal.step()
+    (decisions,) = (home / "raw" / "tenant=tests" / "account=paper").glob("stream=trading")
+    shutil.rmtree(decisions)
+    async with daemon_at(home) as daemon, daemon.terminal() as later:
+        continued(terminal, later)
+        await later.hello()
+        await later.settle(later.now)
+    assert [decision.bar_close_at for decision in records(home, Decision)] == [START + BAR]
+
+
+async def test_a_single_bar_that_closed_too_long_ago_is_said_to_be_missed_once(home: Path) -> None:
+    async with daemon_at(home) as daemon, daemon.terminal() as terminal:
+        await terminal.hello()
+        await terminal.settle(START)
+        await terminal.step()
+    async with daemon_at(home) as daemon, daemon.terminal() as later:
+        continued(terminal, later)
+        later.now = START + 2.2 * BAR
+        later.history_ends = START + 2 * BAR
+        await later.hello()
+        await later.settle(later.now)
+        await later.settle(later.now + BAR / 10)
+    assert [decision.bar_close_at for decision in records(home, Decision)] == [START + BAR]
+    (told,) = [error.message for error in records(home, OpsError) if "without a decision" in error.message]
+    assert told.startswith("1 bars of EURUSD")
 
 
 async def test_a_restart_keeps_marks_excursions_and_breakers(home: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from live.settings import home_of, read_settings, strategy_of
+from live.settings import AUTO, home_of, read_settings, strategy_of
 from trading_assets.core.errors import InputError
 
 ACCOUNT = f"""
@@ -64,6 +64,11 @@ def test_a_wrong_file_is_refused_in_one_sentence(tmp_path: Path, text: str, word
         read_settings(write(tmp_path, text))
     assert "\n" not in str(caught.value)
     assert "settings.toml" in str(caught.value)
+
+
+def test_the_clock_may_be_left_to_the_daemon(tmp_path: Path) -> None:
+    (account,) = read_settings(write(tmp_path, ACCOUNT.replace('"eu"', '"auto"'))).accounts
+    assert account.clock == AUTO
 
 
 def test_a_token_in_plain_text_is_refused_without_being_printed(tmp_path: Path) -> None:

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from trading_assets.core.errors import InputError, StateError
-from trading_assets.store.control import Command, finish_command, put_command, take_commands, unfinished_commands
+from trading_assets.store.control import (
+    Answer,
+    Command,
+    answer_of,
+    finish_command,
+    put_command,
+    take_commands,
+    unfinished_commands,
+    withdraw_command,
+)
 
 
 def test_a_command_is_taken_once_and_finished(tmp_path: Path) -> None:
@@ -18,8 +27,11 @@ def test_a_command_is_taken_once_and_finished(tmp_path: Path) -> None:
     assert take_commands(tmp_path / "control") == [command]
     assert take_commands(tmp_path / "control") == []
     assert unfinished_commands(tmp_path / "control") == [command]
-    finish_command(tmp_path / "control", "01")
-    finish_command(tmp_path / "control", "01")
+    assert answer_of(tmp_path / "control", "01") is None
+    for words in ("reset on paper", "said twice"):
+        finish_command(tmp_path / "control", "01", is_done=True, answer=words)
+    told = answer_of(tmp_path / "control", "01")
+    assert told == Answer("01", "breaker_reset", "drawdown_stop", is_done=True, answer="reset on paper")
     assert unfinished_commands(tmp_path / "control") == []
 
 
@@ -32,12 +44,35 @@ def test_commands_are_taken_in_the_order_they_were_given(tmp_path: Path) -> None
 
 def test_an_id_is_given_once_for_all(tmp_path: Path) -> None:
     command = Command("01", "drain")
-    for step in (lambda: None, lambda: take_commands(tmp_path), lambda: finish_command(tmp_path, "01")):
+
+    def finish() -> None:
+        finish_command(tmp_path, "01", is_done=True, answer="")
+
+    for step in (lambda: None, lambda: take_commands(tmp_path), finish):
         step()
         if not (tmp_path / "01.json").exists() and not (tmp_path / "taken").exists():
             put_command(tmp_path, command)
         with pytest.raises(StateError, match="a command of this id was given before; give it a new id"):
             put_command(tmp_path, command)
+
+
+def test_a_crash_between_the_answer_and_its_file_does_not_answer_twice(tmp_path: Path) -> None:
+    put_command(tmp_path, Command("01", "halt"))
+    take_commands(tmp_path)
+    taken = (tmp_path / "taken" / "01.json").read_bytes()
+    finish_command(tmp_path, "01", is_done=True, answer="halted")
+    (tmp_path / "taken" / "01.json").write_bytes(taken)
+    assert unfinished_commands(tmp_path) == []
+    assert not (tmp_path / "taken" / "01.json").exists()
+
+
+def test_a_command_that_waits_can_be_taken_back_and_one_that_is_taken_cannot(tmp_path: Path) -> None:
+    put_command(tmp_path, Command("01", "resume"))
+    assert withdraw_command(tmp_path, "01")
+    assert take_commands(tmp_path) == []
+    put_command(tmp_path, Command("02", "resume"))
+    take_commands(tmp_path)
+    assert not withdraw_command(tmp_path, "02")
 
 
 @pytest.mark.parametrize("name", ["", "../up", "a b", ".x", "x" * 101])

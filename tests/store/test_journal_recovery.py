@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from trading_assets.core.records.market import Quote
 from trading_assets.core.records.operations import OpsError
+from trading_assets.store import journal_disk
 from trading_assets.store.journal import Journal, read_groups, read_records, verify
 from trading_assets.store.journal_recovery import recover
 
@@ -28,6 +29,10 @@ def texts(raw: Path) -> list[str]:
 def only_segment(raw: Path) -> Path:
     (path,) = raw.glob("**/*.ndjson")
     return path
+
+
+def name_of(raw: Path, path: Path) -> str:
+    return path.relative_to(raw).as_posix()
 
 
 def torn_files(raw: Path) -> list[Path]:
@@ -55,7 +60,8 @@ def test_a_segment_cut_at_any_byte_loses_no_sealed_group_and_shows_no_part(raw: 
         assert texts(raw) == sealed
         assert [head.last for head in heads.values()] == [len(sealed)]
         assert [item.size for item in torn] == ([size - kept] if kept < size or size == 0 else [])
-        assert verify(raw).faults == []
+        # The writer had noted its end when it closed: what was acknowledged and is cut off is missed.
+        assert [fault.segment for fault in verify(raw).faults] == [name_of(raw, path)]
         for item in torn:
             assert (raw / item.file).read_bytes() == content[kept:size]
             (raw / item.file).unlink()
@@ -87,7 +93,8 @@ def test_after_any_crash_the_writer_goes_on_behind_the_last_seal(
         assert kept[-1] == "after"
         assert kept[:-1] == before[: len(kept) - 1]
         assert sum(sizes[: len(acknowledged)]) <= len(kept) - 1
-        assert verify(raw).faults == []
+        faults = [] if cut >= len(content) else [name_of(raw, path)]
+        assert [fault.segment for fault in verify(raw).faults] == faults
 
 
 async def test_pages_that_never_reached_the_disk_are_set_aside_with_their_seal(raw: Path, ops_error: Any) -> None:
@@ -101,9 +108,11 @@ async def test_pages_that_never_reached_the_disk_are_set_aside_with_their_seal(r
         (torn,) = journal.torn
         assert torn.segment.endswith("live-00000001.ndjson")
         assert (raw / torn.file).read_bytes() in bytes(content)
+        # It was acknowledged, and a disk that promised it has lost it: that is said, now and by every verification.
+        assert [(end.segment, end.last_seq) for end in journal.lost] == [(torn.segment, 2)]
     assert texts(raw) == ["a"]
     report = verify(raw)
-    assert report.faults == []
+    assert [fault.segment for fault in report.faults] == [torn.segment]
     assert report.torn == [torn.file]
 
 
@@ -191,3 +200,17 @@ def test_a_writer_killed_at_random_points_keeps_every_acknowledged_record_exactl
     # What was buffered before an acknowledged append is durable too, and once.
     assert all(quotes[name] == 3 for name in acknowledged)
     assert verify(raw).faults == []
+
+
+async def test_folders_a_killed_process_left_are_made_durable_before_anything_in_them_is_acknowledged(
+    raw: Path, ops_error: Any, monkeypatch: Any
+) -> None:
+    """A folder that is there may be in memory alone: its name is synced by each process that builds on it."""
+    synced: list[Path] = []
+    folder = raw / "tenant=t" / "account=demo" / "stream=ops" / "date=2026-11-02" / "hour=13"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(journal_disk, "sync_folder", synced.append)
+    async with Journal.open(raw) as journal:
+        await journal.append([ops_error("a")])
+        assert set(synced) == {folder, *folder.parents[:5], raw.parent}
+        assert folder.parents[4] == raw

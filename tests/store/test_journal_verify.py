@@ -142,9 +142,12 @@ def test_bytes_behind_the_last_seal_are_a_fault_unless_the_chain_ends_there(raw:
 def test_an_end_that_was_cut_off_is_found_by_whoever_noted_it(raw: Path, chain: list[Path]) -> None:
     ends = verify(raw).ends
     chain[2].unlink()
-    assert verify(raw).faults == []
-    (fault,) = verify(raw, ends).faults
+    (fault,) = verify(raw).faults
+    assert fault.segment == name(raw, chain[2])
     assert "cut off" in fault.repair
+    (raw / "live.ends").unlink()
+    assert verify(raw).faults == []
+    assert verify(raw, ends).faults == [fault]
 
 
 async def test_a_noted_end_is_still_there_when_the_chain_has_grown(

@@ -1,8 +1,8 @@
 """`trading`: the commands a person gives. The only place that sees the live half and the asset graph alike.
 
-A module for each command; `commands` holds their words and prints their answers.
+`commands` holds their words; the work of each is in a module beside it.
 """
 
-from trading_assets.cli.commands import main
+from trading_assets.cli.entry import main
 
 __all__ = ["main"]

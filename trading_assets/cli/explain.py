@@ -153,6 +153,7 @@ def explained(result: Explained) -> dict[str, Any]:
         "suggestion": decision.suggestion,
         "action": decision.action,
         "is_identical": explanation.is_identical,
+        "other_version": explanation.other_version,
         "differences": [f"{one.field}: {one.recorded} became {one.recomputed}" for one in explanation.differences],
         "words": list(explanation.words),
     }

@@ -7,14 +7,14 @@ from datetime import UTC, date, datetime
 from trading_assets.cli.environment import running
 from trading_assets.cli.progress import SCREEN, run_with_progress, steps
 from trading_assets.core.errors import InputError
-from trading_assets.defs.sensors import recent_days
+from trading_assets.defs.sensors import heard_days, recent_days
 from trading_assets.defs.settings import AssetSettings
 from trading_assets.defs.tasks import TASKS, days_to_materialise
 from trading_assets.store.home import Home
 from trading_assets.store.ingestion import pending_days
 from trading_assets.store.lake import Lake
 
-PARTITIONED = ("ingest", "ledger", "dataset")
+PARTITIONED = ("ingest", "ledger", "dataset", "operations")
 
 
 def materialise(home: Home, job: str, first: date | None, last: date | None) -> None:
@@ -53,7 +53,8 @@ def _due(home: Home, job: str) -> list[tuple[date, date]]:
     lake, begin = ready_lake(home), AssetSettings.from_environment().first_date
     if job == "ingest":
         return days_to_materialise(lake, pending_days(home), begin)
-    recent = recent_days(lake, begin)
+    today = datetime.now(UTC).date()
+    recent = heard_days(lake, begin, today) if job == "operations" else recent_days(lake, begin)
     return [recent] if recent else []
 
 

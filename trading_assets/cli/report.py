@@ -142,14 +142,16 @@ def explain_report(result: dict[str, Any]) -> None:
     if "day" in result:
         OUT.print(f"{result['day']}: {result['identical']} of {result['decisions']} decisions made again bit for bit.")
         for one in result["different"]:
-            OUT.print(f"  {one['signal_id']}: {'; '.join(one['differences'])}")
+            recorded = f"recorded by another version ({one['other_version']}): " if one["other_version"] else ""
+            OUT.print(f"  {one['signal_id']}: {recorded}{'; '.join(one['differences'])}")
         return
     OUT.print(
         f"[bold]{result['symbol']} {result['bar_close_at']:%Y-%m-%d %H:%M}: {result['suggestion']} / {result['action']}[/bold]"
     )
     for sentence in result["words"]:
         OUT.print(f"  {sentence}")
-    verdict = "the same, bit for bit" if result["is_identical"] else "DIFFERENT: " + "; ".join(result["differences"])
+    different = f"recorded by another version ({result['other_version']})" if result["other_version"] else "DIFFERENT"
+    verdict = "the same, bit for bit" if result["is_identical"] else f"{different}: {'; '.join(result['differences'])}"
     OUT.print(f"Made again from the record, the window and the release: {verdict}.")
 
 
@@ -158,6 +160,7 @@ def verify_report(result: dict[str, Any]) -> None:
     journal = result["journal"]
     rows: list[tuple[str, object]] = [
         ("Journal", f"{journal['records']} records, {journal['seals']} seals, {journal['segments']} segments"),
+        *([("Removed", f"{journal['removed_segments']} segments, {journal['removed_records']} records, removed by retention and proved by their receipts")] if journal["removed_segments"] else []),
         *(("Fault", f"{one['segment']} line {one['line']}: expected {one['expectation']}, found {one['observed']}; {one['repair']}") for one in result["faults"]),
         *((name.replace("_", " ").capitalize(), _plain(result[name])) for name in ("features", "windows", "ledger", "untraced_trades") if name in result),
         ("Not ingested", ", ".join(result["pending_days"]) or "nothing"),
@@ -166,10 +169,46 @@ def verify_report(result: dict[str, Any]) -> None:
     _pairs("[bold]Verification[/bold]", rows)
 
 
+def retain_report(result: dict[str, Any]) -> None:
+    """Print what one pass over old segments did."""
+    OUT.print(
+        f"{result['compressed']} segments compressed, {result['removed']} removed, {result['freed_bytes'] / 1e6:.1f} MB freed."
+    )
+    for problem in result["problems"]:
+        OUT.print(f"Left alone: {problem}")
+
+
 def status_report(result: dict[str, Any]) -> None:
-    """Print the status."""
-    rows = [(name.replace("_", " ").capitalize(), _plain(value)) for name, value in result.items()]
+    """Print the status; of a running daemon its health, readiness and components."""
+    rows: list[tuple[str, object]] = []
+    for name, value in result.items():
+        rows += _daemon_rows(value) if name == "daemon" else [(name.replace("_", " ").capitalize(), _plain(value))]
     _pairs("[bold]Status[/bold]", rows)
+
+
+def _daemon_rows(daemon: dict[str, Any]) -> list[tuple[str, object]]:
+    if not daemon["is_running"]:
+        return [("Daemon", "not running")]
+    ready = "; ".join(f"{account}: {', '.join(lacks)}" for account, lacks in daemon["ready"]["missing"].items())
+    rows: list[tuple[str, object]] = [
+        ("Daemon", f"running on port {daemon['port']} since {daemon['started_at']}; numbers at {daemon['metrics']}"),
+        ("Health", "; ".join(daemon["health"]["reasons"]) or "it does its work"),
+        ("Ready", f"not yet: {ready}" if ready else "every account can be traded"),
+        ("Journal", _plain(daemon["journal"])),
+    ]
+    for name, account in daemon["accounts"].items():
+        rows.append(
+            (
+                f"Account {name}",
+                f"{account['decisions']} decisions, {account['orders_sent']} orders, {len(account['open_trades'])} open trades, equity {_plain(account['equity'])}, release {account['release_id']}",
+            )
+        )
+        rows += [(f"  {breaker}", f"tripped: {cause}") for breaker, cause in account["tripped_breakers"].items()]
+        rows += [
+            (f"  {component}", f"{'' if one['is_healthy'] else 'NOT healthy: '}{one['detail']}; {one['errors']} errors, last success {_plain(one['last_success_at'])}")
+            for component, one in account["components"].items()
+        ]  # fmt: skip
+    return rows
 
 
 def _plain(value: object) -> object:

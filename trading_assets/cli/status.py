@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import tomllib
 import urllib.error
 import urllib.request
@@ -50,11 +51,29 @@ def _daemon(home: Home) -> dict[str, Any]:
     port = _port(home)
     if port is None:
         return {"is_running": False}
+    trust = _trust(home)
+    base = f"{'http' if trust is None else 'https'}://127.0.0.1:{port}"
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=2) as answer:
-            return {"is_running": True, "port": port, **json.loads(answer.read())}
+        return {
+            "is_running": True,
+            "port": port,
+            "metrics": f"{base}/metrics",
+            **{page: _ask(f"{base}/{page}", trust) for page in ("health", "ready")},
+            **_ask(f"{base}/status", trust),
+        }
     except (urllib.error.URLError, OSError, ValueError):
         return {"is_running": False}
+
+
+def _ask(page: str, trust: ssl.SSLContext | None) -> dict[str, Any]:
+    """Return one page of the daemon; one that says no says why, in the same form."""
+    try:
+        with urllib.request.urlopen(page, timeout=2, context=trust) as answer:
+            content: dict[str, Any] = json.loads(answer.read())
+    except urllib.error.HTTPError as refused:
+        with refused:
+            content = json.loads(refused.read())
+    return content
 
 
 def _port(home: Home) -> int | None:
@@ -62,9 +81,30 @@ def _port(home: Home) -> int | None:
     written = home.root / "daemon.port"
     if written.exists():
         return int(written.read_text())
+    return int(_settings(home).get("port", 0)) or None
+
+
+def _trust(home: Home) -> ssl.SSLContext | None:
+    """Return what to trust where the port is encrypted: the very certificate of the settings, whatever name it bears."""
+    tls = _settings(home).get("tls")
+    if tls is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    # The certificate itself is the anchor: who signed it need not be known here.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        context.load_verify_locations(home.root / tls["certificate"])
+    except OSError as error:
+        problem = error.strerror or str(error)
+        hint = "name a certificate chain in PEM in [tls] of settings.toml"
+        raise InputError("reading the certificate", home.root / tls["certificate"], problem, hint) from error
+    return context
+
+
+def _settings(home: Home) -> dict[str, Any]:
     settings = home.root / "settings.toml"
-    port = int(tomllib.loads(settings.read_text()).get("port", 0)) if settings.exists() else 0
-    return port or None
+    return tomllib.loads(settings.read_text(encoding="utf-8")) if settings.exists() else {}
 
 
 def _rows(lake: Lake, table: str) -> int:

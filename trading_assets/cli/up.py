@@ -41,6 +41,7 @@ from trading_assets.store.lake import Lake
 SYMBOLS = ("EURUSD", "GBPUSD")
 HISTORY_DAYS = 20
 STOP_SECONDS = 30.0
+RETAIN_SECONDS = 900
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,9 @@ def _servers(home: Home, ports: Ports) -> dict[str, list[str]]:
             sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(ports.mlflow), "--workers", "1",
             "--artifacts-destination", str(home.mlflow),
         ],
+        "retention": [
+            str(binaries / "trading"), "retain", "--every", str(RETAIN_SECONDS), "--home", str(home.root), "--json",
+        ],
     }  # fmt: skip
 
 
@@ -189,7 +193,7 @@ def _welcome(home: Home, ports: Ports) -> str:
         f"  Dagster    http://127.0.0.1:{ports.dagster}   assets, lineage, runs\n"
         f"  MLflow     http://127.0.0.1:{ports.mlflow}   models\n"
         f"  Data docs  http://127.0.0.1:{ports.docs}   what every column means\n"
-        f"  Daemon     http://127.0.0.1:{ports.daemon}/status\n"
+        f"  Daemon     http://127.0.0.1:{ports.daemon}/status, also /health, /ready and /metrics\n"
         f"  Logs       {home.logs}\n"
         f"  Next       trading status --home {home.root}\n"
     )

@@ -14,7 +14,6 @@ _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _TO_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", _ALPHABET.encode())
 _VALUES = {letter: value for value, letter in enumerate(_ALPHABET)}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MAGIC_BITS = (1 << 63) - 1
 
 
 def ulid(at: datetime, *parts: str) -> str:
@@ -68,5 +67,21 @@ def chain_id(at: datetime, tenant: str, account: str, symbol: str) -> str:
 
 
 def magic(signal: str, purpose: str) -> int:
-    """Return the magic number of an order intent: positive, 63 bits, as MetaTrader reads it back signed."""
-    return (int.from_bytes(sha256(f"magic\x1f{signal}\x1f{purpose}".encode()).digest()[:8]) & _MAGIC_BITS) or 1
+    """Return the magic number of an order intent: positive, 63 bits, as MetaTrader reads it back signed.
+
+    47 bits are a hash of the intent, the last 16 check them: so ours are known from another program's without any record.
+    """
+    intent = int.from_bytes(sha256(f"magic\x1f{signal}\x1f{purpose}".encode()).digest()[:8]) >> 17 or 1
+    return intent << 16 | _check_of(intent)
+
+
+def is_magic(number: str) -> bool:
+    """Return whether a magic number is one of ours by its making; another program's passes once in 65,536 times."""
+    if not (number.isascii() and number.isdigit()) or int(number) >= 1 << 63:
+        return False
+    intent, check = divmod(int(number), 1 << 16)
+    return intent > 0 and check == _check_of(intent)
+
+
+def _check_of(intent: int) -> int:
+    return int.from_bytes(sha256(f"magic-check\x1f{intent}".encode()).digest()[:2])

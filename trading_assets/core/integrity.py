@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 import msgspec
 import polars as pl
 
+from trading_assets.core.health import DAEMON
 from trading_assets.core.market.sessions import open_ms_between
 from trading_assets.core.records.operations import Finding
 from trading_assets.core.trades.ledger import ZERO, Conservation
@@ -247,6 +248,33 @@ def bars_have_no_gaps(bars: pl.DataFrame, longest: timedelta = LONGEST_GAP) -> l
         expectation="bars while the market was open",
         observed="none for {minutes} minutes",
         repair="ask the terminal for the bars of that span",
+        severity="warning",
+    )
+
+
+def no_component_was_silent(health: pl.DataFrame) -> list[Difference]:
+    """While the market is open, the daemon and each of its components are heard of at every heartbeat.
+
+    Where the daemon as a whole was silent, that is said once and not for each of its components.
+    """
+    hour = [*_OWNER, "hour_at"]
+    silent = health.filter(pl.col("silent_open_s") > 0.0)
+    process = silent.filter(pl.col("component") == DAEMON).select(*hour, process_silent_s="silent_open_s")
+    rows = (
+        silent.join(process, on=hour, how="left")
+        .filter(
+            (pl.col("component") == DAEMON)
+            | (pl.col("silent_open_s") > pl.col("process_silent_s").fill_null(0.0) + 1.0)
+        )
+        .with_columns(minutes=(pl.col("silent_open_s") / 60.0).round(1))
+    )
+    return _differences(
+        rows,
+        "no_component_was_silent",
+        subject="{component} in the hour from {hour_at}",
+        expectation="a heartbeat at every interval while the market was open",
+        observed="none for {minutes} minutes",
+        repair="look at the daemon's log of that hour, and why nothing restarted it",
         severity="warning",
     )
 

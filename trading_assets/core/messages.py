@@ -14,7 +14,7 @@ import msgspec
 
 from trading_assets.core.fields import Magic, doc
 from trading_assets.core.records.decisions import TraderLimits
-from trading_assets.core.records.record import OrderState, Side
+from trading_assets.core.records.record import Action, OrderState, Side, Suggestion
 
 PROTOCOL_VERSION = 1
 
@@ -83,6 +83,14 @@ class SymbolFacts(msgspec.Struct, frozen=True, kw_only=True):
     volume_limit: Annotated[
         Decimal, doc("Largest volume of all positions and orders one way; 0 when not limited.", "lots", "terminal")
     ] = Decimal(0)
+    week_end_minute: Annotated[
+        int | None,
+        doc(
+            "End of the week's last trading session in minutes of the server's week from Monday 00:00; null when not told.",
+            "minutes",
+            "terminal",
+        ),
+    ] = None
     swap_long: Annotated[float, doc("Swap of a long position a night.", "points", "terminal")]
     swap_short: Annotated[float, doc("Swap of a short position a night.", "points", "terminal")]
     commission_per_lot: Annotated[
@@ -355,6 +363,9 @@ class CloseCommand(Message, frozen=True, kw_only=True, tag="close"):
     deviation: Annotated[int, doc("Largest slippage to accept.", "points", "strategy")]
     deadline_msc: Annotated[int, doc("Server time after which it must be refused.", "ms", "daemon")]
     comment: Annotated[str, doc("Label for people.", source="daemon")]
+    filling: Annotated[
+        Literal["FOK", "IOC", "RETURN"], doc("What becomes of volume that cannot be filled.", source="daemon")
+    ] = "IOC"
 
 
 class ModifyCommand(Message, frozen=True, kw_only=True, tag="modify"):
@@ -417,9 +428,25 @@ class Refusal(Message, frozen=True, kw_only=True, tag="error"):
 
 
 class Halt(Message, frozen=True, kw_only=True, tag="halt"):
-    """Accept no new orders until the daemon connects again."""
+    """Open no positions until this is lifted or a new session begins; exits go on."""
 
     reason: Annotated[str, doc("Why.", source="daemon")]
+    is_lifted: Annotated[bool, doc("Whether positions may be opened again from now on.", source="daemon")] = False
+
+
+class SignalNotice(Message, frozen=True, kw_only=True, tag="signal"):
+    """What the daemon recommends, for the trader to see; nothing is to be carried out. Sent in mode recommend alone."""
+
+    signal_id: Annotated[str, doc("Decision, durable before this is sent.", source="decision")]
+    symbol: RawSymbol
+    suggestion: Annotated[Suggestion, doc("LONG, SHORT or WAIT.", source="decision")]
+    action: Annotated[Action, doc("OPEN, CLOSE or REVERSE.", source="decision")]
+    volume: Lots
+    entry: Annotated[float, doc("Expected entry; 0 when nothing is opened.", "price", "decision")]
+    sl: Annotated[float, doc("Stop loss; 0 when nothing is opened.", "price", "decision")]
+    tp: Annotated[float, doc("Take profit; 0 when nothing is opened.", "price", "decision")]
+    confidence: Annotated[float, doc("Confidence in the suggestion, 0 to 1.", "share", "decision")]
+    reasons: Annotated[tuple[str, ...], doc("Why, in words.", source="decision")]
 
 
 FromDaemon = (
@@ -435,6 +462,7 @@ FromDaemon = (
     | DaemonBeat
     | Refusal
     | Halt
+    | SignalNotice
 )
 
 _encoder = msgspec.json.Encoder(decimal_format="string")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Annotated, Protocol
+from typing import Annotated, Literal, Protocol, TypeAlias, get_args
 
 import msgspec
 import numpy as np
@@ -30,11 +30,30 @@ class WinModel(Protocol):
         ...
 
 
-class CalibrationKnots(msgspec.Struct, frozen=True, kw_only=True):
-    """Piecewise linear calibration: raw scores (rising) and the probabilities they mean."""
+CalibrationMethod: TypeAlias = Literal["isotonic", "platt", "beta"]
+CALIBRATION_METHODS: tuple[CalibrationMethod, ...] = get_args(CalibrationMethod)
+_PARAMETERS = {"isotonic": 0, "platt": 2, "beta": 3}
 
-    raw: tuple[float, ...]
-    calibrated: tuple[float, ...]
+
+class Calibration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What raw scores mean as probabilities: knots joined by lines, or the parameters of a curve.
+
+    `platt` has a slope and an intercept on the logit, `beta` the slopes a, b and the intercept of Kull, Silva Filho and Flach
+    (2017). Knots alone have the bytes of releases from before there were curves.
+    """
+
+    raw: tuple[float, ...] = ()
+    """Scores of the knots, rising."""
+    calibrated: tuple[float, ...] = ()
+    """The probabilities they mean."""
+    method: CalibrationMethod = "isotonic"
+    parameters: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.parameters) != _PARAMETERS[self.method]:
+            raise ValueError(f"a {self.method} calibration has {_PARAMETERS[self.method]} parameters")
+        if len(self.raw) != len(self.calibrated) or (self.method == "isotonic") != bool(self.raw):
+            raise ValueError("a calibration has either knots, each with its probability, or parameters")
 
 
 class ReleaseManifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +69,7 @@ class ReleaseManifest(msgspec.Struct, frozen=True, kw_only=True):
     blend: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
     """Weight of the model in the blended score; 0 is shadow."""
     normaliser: Normaliser
-    calibration: CalibrationKnots
+    calibration: Calibration
     dataset_version: int
     dataset_sha256: Sha256
     files: dict[str, Sha256]
@@ -63,6 +82,8 @@ class Release:
 
     manifest: ReleaseManifest | None
     model: WinModel | None
+    has_probe: bool = False
+    """Whether the model was shown to score the rows of its probe as it did when it was released."""
 
     def __post_init__(self) -> None:
         if (self.manifest is None) != (self.model is None):

@@ -13,6 +13,7 @@ from trading_assets.core.columns.decisions import DECISION_TABLES
 from trading_assets.core.columns.learning import LEARNING_TABLES
 from trading_assets.core.columns.ledger import LEDGER_TABLES
 from trading_assets.core.columns.market import MARKET_TABLES, REGISTRY_DATE, REGISTRY_OWNER
+from trading_assets.core.columns.operations import OPERATIONS_TABLES
 from trading_assets.core.columns.raw import RAW_TABLES, raw_name
 from trading_assets.core.columns.trades import TRADE_TABLES
 
@@ -38,6 +39,7 @@ TABLES: dict[str, Table] = {
         *TRADE_TABLES,
         *LEDGER_TABLES,
         *LEARNING_TABLES,
+        *OPERATIONS_TABLES,
     )
 }
 

@@ -79,6 +79,11 @@ def _gaps(lake: Lake) -> list[Difference]:
     return integrity.bars_have_no_gaps(bars)
 
 
+def _silence(lake: Lake) -> list[Difference]:
+    health = lake.scan("system_health").filter(pl.col("silent_open_s") > 0.0).collect()
+    return integrity.no_component_was_silent(health)
+
+
 def _conserved(lake: Lake) -> list[Difference]:
     deals, events = lake.read("raw_deals"), lake.read("pnl_events")
     balances = lake.read("raw_accounts").unique(["tenant", "account"], keep="last", maintain_order=True)
@@ -101,6 +106,7 @@ CHECK_LIST: tuple[Check, ...] = (
     Check("no_cent_is_lost", "pnl_events", ("raw_deals", "raw_accounts"), _conserved),
     Check("keys_are_unique", "learning_dataset", (), _keys),
     Check("bars_have_no_gaps", "bars", (), _gaps),
+    Check("no_component_was_silent", "system_health", (), _silence),
 )
 
 
@@ -151,6 +157,7 @@ def chain_faults(home: Home) -> list[Difference]:
         "pnl_events",
         "bars",
         "learning_dataset",
+        "system_health",
     ],
 )
 def findings(storage: Storage) -> dg.MaterializeResult[Any]:

@@ -1,9 +1,10 @@
-"""The learning stage: train a meta-model on a version of the dataset, judge it, and release it or say why not.
+"""Training: a meta-model of a version of the dataset, with everything its judgement needs.
 
-How it is trained and judged lives in `core.learning`, how a release rests in `store.release`. Between the assets a model
-waits in a folder of its own, with the rows it was judged on.
+How it is trained lives in `core.learning`; the judgement and the release are `defs.promotion`. Until then a model waits in a
+folder of its own, with the rows it was judged on.
 """
 
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,33 +14,54 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from trading_assets.core import ids
 from trading_assets.core.decisions.scoring import candidate_feature_names
 from trading_assets.core.errors import InputError
 from trading_assets.core.features.feature_set import FeatureSet, by_version
 from trading_assets.core.features.normaliser import Normaliser
 from trading_assets.core.features.normaliser import fit as fit_normaliser
-from trading_assets.core.learning.dataset import content_hash
+from trading_assets.core.learning.drift import feature_drift
 from trading_assets.core.learning.evaluation import Evaluation
-from trading_assets.core.learning.meta_model import MODEL_FILE, MetaModel
-from trading_assets.core.learning.promotion import Judgement, Requirements, judge
-from trading_assets.core.learning.training import Training, against_champion, fit
-from trading_assets.core.records.operations import Promotion
-from trading_assets.core.release import ReleaseManifest
-from trading_assets.defs.ops import OPS_ACCOUNT, OPS_TENANT, write_ops
+from trading_assets.core.learning.leaks import Leak, model_leaks
+from trading_assets.core.learning.meta_model import MODEL_FILE, MetaModel, matrix_of
+from trading_assets.core.learning.model_card import CARD_FILE
+from trading_assets.core.learning.policy import Policy
+from trading_assets.core.learning.search import Search
+from trading_assets.core.learning.training import VARIANTS, Training, against_champion, fit
+from trading_assets.defs.model_card import card_facts, write_card
 from trading_assets.defs.plots import importance_figure, reliability_figure
 from trading_assets.defs.resources import Registry, Storage
 from trading_assets.defs.table_asset import conform, materialised, picture, whole_table_asset
+from trading_assets.store.dataset_versions import find_version, record_version, recorded_versions
 from trading_assets.store.files import replace_atomically
 from trading_assets.store.home import Home
 from trading_assets.store.lake import Lake
-from trading_assets.store.registry import TrackedTraining, register, set_alias
-from trading_assets.store.release import current_id, load_release, read_manifest, set_current, write_release
+from trading_assets.store.policy import read_policy
+from trading_assets.store.recorded_features import feature_leaks
+from trading_assets.store.registry import TrackedTraining, register
+from trading_assets.store.release import current_id, load_release
 
-TRAINING_DAYS = 90
+VARIANTS_FILE = "variants.json"
 LATEST = "latest.json"
 TRAINED = "trained.json"
 JUDGED = "judged.parquet"
+TRIGGER_TAG = "trigger"
+BY_HAND = "by hand"
+DRIFT_ROWS = 20_000
+
+
+class TrainingConfig(dg.Config):
+    """How to train; the run's configuration may say otherwise (Dagster's launchpad)."""
+
+    days: int = 90
+    """Days of the dataset to learn from, up to its last one; 0 takes them all."""
+    trials: int = 0
+    """Trials of the hyperparameter search."""
+    seed: int = 7
+    """Of the search."""
+    is_stacked: bool = True
+    """Whether base models may forecast for the meta-model; the variants without them are tried too."""
+    dataset_version: int = -1
+    """Version of the dataset; -1 takes the present one."""
 
 
 class Trained(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,81 +77,171 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
     evaluation: Evaluation | None
     against_champion: tuple[Evaluation, Evaluation] | None
     normaliser: Normaliser | None
+    logistic: Evaluation | None = None
+    """The logistic baseline on the rows of `evaluation`."""
+    holdout: Evaluation | None = None
+    """The model on the rows that had no part in any choice."""
+    variant: str = ""
+    """Name of the variant that was chosen."""
+    leaks: tuple[Leak, ...] = ()
+    """Features that know more than they can."""
+    drift_alarms: tuple[str, ...] = ()
+    """How the holdout differs from the rows before it."""
+    row_count: int = 0
+    run_id: str = ""
+    trigger: str = BY_HAND
+    """What started the training."""
+    started_at: datetime | None = None
 
 
-def _dataset(lake: Lake) -> tuple[int, pl.DataFrame]:
-    """Return the dataset's version and its last days, of the feature set its latest row was made with."""
-    version = lake.version("learning_dataset")
-    latest = lake.scan("learning_dataset").select(pl.col("date").max()).collect().item()
-    if latest is None:
+def training_rows(lake: Lake, version: int, days: int) -> pl.DataFrame:
+    """Return the last days of a version of the dataset: rows of the feature set and the labels its latest row has.
+
+    Raises InputError when the version is empty.
+    """
+    dates = lake.rows_by_date("learning_dataset", version)
+    if not dates:
         raise InputError(
             "training", "meta-model", "the learning dataset is empty", "let labels grow, or ingest the journal first"
         )
-    frame = lake.read("learning_dataset", since=latest - timedelta(days=TRAINING_DAYS), version=version)
-    in_use = frame.sort("decided_at")["feature_set_version"][-1]
-    return version, frame.filter(pl.col("feature_set_version") == in_use)
+    since = max(dates) - timedelta(days=days) if days else None
+    frame = lake.read("learning_dataset", since=since, version=version)
+    in_use = frame.sort("decided_at").row(-1, named=True)
+    return frame.filter(
+        (pl.col("feature_set_version") == in_use["feature_set_version"])
+        & (pl.col("labels_version") == in_use["labels_version"])
+    )
 
 
-@whole_table_asset("meta_models", ["learning_dataset"])
-def meta_models(context: dg.AssetExecutionContext, storage: Storage, registry: Registry) -> dg.MaterializeResult[Any]:
+def train_version(
+    lake: Lake, version: int, config: TrainingConfig, earlier: Collection[str], progress: Callable[[str], None]
+) -> tuple[pl.DataFrame, Training]:
+    """Train on a version of the dataset: the same version and configuration give the same model, to the byte.
+
+    Raises InputError when there is too little to learn from.
+    """
+    frame = training_rows(lake, version, config.days)
+    names = candidate_feature_names(by_version(frame["feature_set_version"][0]))
+    variants = [one for one in VARIANTS if config.is_stacked or not one.is_stacked]
+    asked = Search(trials=config.trials, seed=config.seed)
+    return frame, fit(frame, names, variants, asked=asked, earlier_variants=earlier, progress=progress)
+
+
+def variants_tried(home: Home) -> frozenset[str]:
+    """Return the hashes of every variant any training has tried."""
+    path = home.models / VARIANTS_FILE
+    return frozenset(msgspec.json.decode(path.read_bytes(), type=list[str])) if path.exists() else frozenset()
+
+
+@whole_table_asset("meta_models", ["learning_dataset", "dataset_versions"])
+def meta_models(
+    context: dg.AssetExecutionContext, storage: Storage, registry: Registry, config: TrainingConfig
+) -> dg.MaterializeResult[Any]:
     lake, models = storage.lake, storage.home.models
-    version = lake.version("learning_dataset")
+    recorded = record_version(lake)
+    if config.dataset_version >= 0:
+        recorded = find_version(recorded_versions(lake), config.dataset_version)
+    version = recorded.version
+    earlier = variants_tried(storage.home)
+    started: dict[str, Any] = {
+        "run_id": context.run.run_id, "trigger": context.run.tags.get(TRIGGER_TAG, BY_HAND), "started_at": datetime.now(UTC),
+    }  # fmt: skip
     try:
-        version, frame = _dataset(lake)
+        frame, training = train_version(lake, version, config, earlier, context.log.info)
         feature_set = by_version(frame["feature_set_version"][0])
-        names = candidate_feature_names(feature_set)
-        training = fit(frame, names, progress=context.log.info)
     except InputError as error:
         # Too little to learn from is an answer, not a failure: the judge records it.
         refused = Trained(
             model_version=None, refusal=str(error), dataset_version=version, dataset_sha256="", feature_set_version="",
-            strategy_version="", trained_until=None, evaluation=None, against_champion=None, normaliser=None,
+            strategy_version="", trained_until=None, evaluation=None, against_champion=None, normaliser=None, **started,
         )  # fmt: skip
         replace_atomically(models / LATEST, msgspec.json.encode(refused))
         return materialised(None, 0, refusal=str(error))
+    # What was tried counts from here on, whatever becomes of the model.
+    replace_atomically(models / VARIANTS_FILE, msgspec.json.encode(sorted(training.variants)))
     model = training.model
     trained = Trained(
         model_version=model.version,
         refusal="",
         dataset_version=version,
-        dataset_sha256=content_hash(frame),
+        dataset_sha256=recorded.sha256,
         feature_set_version=feature_set.version,
         strategy_version=frame.sort("decided_at")["strategy_version"][-1],
         trained_until=training.trained_until,
         evaluation=training.evaluation,
         against_champion=_against_champion(storage.home, training, frame),
         normaliser=_normaliser(lake, feature_set, frame),
+        logistic=training.logistic,
+        holdout=training.holdout,
+        variant=training.variant.name,
+        leaks=leaks_of(lake, frame, training, feature_set, read_policy(storage.home)),
+        drift_alarms=drift_of(frame, training, read_policy(storage.home)),
+        row_count=training.row_count,
+        **started,
     )
     _keep(models / model.version, trained, training)
     figures = {
         "reliability": reliability_figure(training.evaluation),
         "importance": importance_figure(model.importance()),
     }
-    run_id = register(registry.tracking, _tracked(trained, training, figures)).run_id
+    card = write_card(storage.home, card_facts(
+        training, frame, dataset_version=version, dataset_sha256=recorded.sha256, champion=trained.against_champion,
+    ))  # fmt: skip
+    run_id = register(registry.tracking, _tracked(trained, training, figures, card)).run_id
     _append_row(lake, trained, training, frame, run_id)
     replace_atomically(models / LATEST, msgspec.json.encode(trained))
     shown = {name: picture(png, name) for name, png in figures.items()}
     rows = int(lake.scan("meta_models").select(pl.len()).collect().item())
     return materialised(
-        None, rows, rows_in=training.row_count, model_version=model.version, mlflow_run_id=run_id, **shown
+        None,
+        rows,
+        rows_in=training.row_count,
+        model_version=model.version,
+        mlflow_run_id=run_id,
+        model_card=dg.MetadataValue.path(str(card)),
+        **shown,
     )
 
 
-def _tracked(trained: Trained, training: Training, figures: dict[str, bytes]) -> TrackedTraining:
+def leaks_of(
+    lake: Lake, frame: pl.DataFrame, training: Training, feature_set: FeatureSet, policy: Policy
+) -> tuple[Leak, ...]:
+    """Return the features of the training's rows that know more than they can."""
+    told = model_leaks(frame, training.model, training.evaluation.auc, policy.leaks)
+    return (*told, *feature_leaks(lake, frame, feature_set, policy.leaks))
+
+
+def drift_of(frame: pl.DataFrame, training: Training, policy: Policy) -> tuple[str, ...]:
+    """Say how the features of the holdout, the latest rows, differ from those of the rows before it."""
+    names = training.model.feature_names
+    start = training.judged.filter("is_holdout")["decided_at"].min()
+    before, after = (
+        rows[np.linspace(0, rows.height - 1, min(rows.height, DRIFT_ROWS)).astype(np.int64).tolist()]
+        for rows in (frame.filter(pl.col("decided_at") < start), frame.filter(pl.col("decided_at") >= start))
+    )
+    report = feature_drift(matrix_of(before, len(names)), matrix_of(after, len(names)), names, policy.drift)
+    return report.alarms
+
+
+def _tracked(trained: Trained, training: Training, figures: dict[str, bytes], card: Path) -> TrackedTraining:
     """Return what MLflow keeps of a training."""
     evaluation = training.evaluation
     figures_of = ("log_loss", "baseline_log_loss", "brier", "baseline_brier", "auc", "calibration_error", "mean_r",
-                  "sharpe", "deflated_sharpe", "worst_tier_precision")  # fmt: skip
+                  "sharpe", "probabilistic_sharpe", "deflated_sharpe", "worst_tier_precision")  # fmt: skip
     return TrackedTraining(
         model=training.model,
         trained_at=training.trained_until,
         params={**msgspec.to_builtins(training.variant.params), "variant": training.variant.name},
         metrics={name: getattr(evaluation, name) for name in figures_of}
-        | {"selected_r": evaluation.selected_r.value, "log_loss_gain": evaluation.log_loss_gain.value, "rows": training.row_count},
+        | {"selected_r": evaluation.selected_r.value, "log_loss_gain": evaluation.log_loss_gain.value, "rows": training.row_count,
+           "holdout_log_loss_gain": training.holdout.log_loss_gain.value, "holdout_selected_r": training.holdout.selected_r.value}
+        | ({"logistic_log_loss": training.logistic.log_loss} if training.logistic else {}),
         tags={"dataset_version": str(trained.dataset_version), "dataset_sha256": trained.dataset_sha256,
-              "feature_set_version": trained.feature_set_version},
+              "feature_set_version": trained.feature_set_version, "model_card": card.resolve().as_uri(),
+              "calibration": training.calibration.method},
         figures=figures,
-        documents={"evaluation.json": msgspec.json.encode(evaluation, order="sorted").decode()},
+        documents={"evaluation.json": msgspec.json.encode(evaluation, order="sorted").decode(),
+                   CARD_FILE: card.read_text(encoding="utf-8")},
     )  # fmt: skip
 
 
@@ -182,102 +294,3 @@ def _against_champion(home: Home, training: Training, frame: pl.DataFrame) -> tu
     kept = msgspec.json.decode((home.models / champion.version / TRAINED).read_bytes(), type=Trained)
     assert kept.trained_until is not None
     return against_champion(training, champion, frame, kept.trained_until)
-
-
-def _judgement(home: Home, trained: Trained, in_use: str) -> Judgement:
-    """Judge the last model: alone, or against the released one on rows neither has learned from."""
-    if trained.model_version is None or trained.evaluation is None:
-        return _refused(trained.refusal)
-    requirements = Requirements(feature_set_version=in_use)
-    release_id = current_id(home.releases)
-    if release_id is None:
-        return judge(trained.evaluation, None, requirements)
-    if read_manifest(home.releases, release_id).model_version == trained.model_version:
-        return _refused("It is the model in use: the dataset has not grown since.")
-    if trained.against_champion is None:
-        return _refused("No labelled decision is newer than the model in use, so the two cannot be compared.")
-    return judge(*trained.against_champion, requirements)
-
-
-def _refused(reason: str) -> Judgement:
-    return Judgement(verdict="refused", reasons=(reason,), blend=0.0)
-
-
-@whole_table_asset("promotions", ["meta_models"])
-def promotions(storage: Storage) -> dg.MaterializeResult[Any]:
-    home, lake = storage.home, storage.lake
-    trained = msgspec.json.decode((home.models / LATEST).read_bytes(), type=Trained)
-    now = datetime.now(UTC)
-    judgement = _judgement(home, trained, _feature_set_in_use(lake) or trained.feature_set_version)
-    release_id = _draft(home, trained, judgement, now) if judgement.is_promoted else None
-    record = Promotion(
-        tenant=OPS_TENANT, account=OPS_ACCOUNT, event_at=now, known_at=now, chain_id=ids.ulid(now, "promotion", str(trained.model_version)),
-        model_version=trained.model_version or "none", dataset_version=trained.dataset_version, verdict=judgement.verdict,
-        release_id=release_id, blend=judgement.blend, reasons=judgement.reasons,
-    )  # fmt: skip
-    # Written before acted: the judgement is durable before the pointer moves.
-    write_ops(home, [record])
-    row = pl.DataFrame(
-        {"judged_at": [now], "reasons": [list(judgement.reasons)]},
-        schema={"judged_at": pl.Datetime("us", "UTC"), "reasons": pl.List(pl.String)},
-    )
-    lake.append(
-        "promotions",
-        conform(
-            "promotions", row, tenant=OPS_TENANT, account=OPS_ACCOUNT, date=now.date(), model_version=record.model_version,
-            dataset_version=record.dataset_version, verdict=record.verdict, release_id=release_id, blend=record.blend,
-        ),
-    )  # fmt: skip
-    return materialised(
-        None, 1, verdict=judgement.verdict, reasons="\n".join(judgement.reasons), release_id=release_id or ""
-    )
-
-
-def _feature_set_in_use(lake: Lake) -> str | None:
-    dates = lake.dates("signals")
-    rows = (
-        lake.read("signals", dates=dates[-1:], columns=["decided_at", "feature_set_version"])
-        if dates
-        else pl.DataFrame()
-    )
-    return str(rows.sort("decided_at")["feature_set_version"][-1]) if rows.height else None
-
-
-def _draft(home: Home, trained: Trained, judgement: Judgement, now: datetime) -> str:
-    """Write the release of a promoted model, not yet in use; return its id."""
-    assert trained.model_version is not None
-    assert trained.normaliser is not None
-    content = (home.models / trained.model_version / MODEL_FILE).read_bytes()
-    model = MetaModel.from_bytes(content)
-    release_id = f"{model.version}-blend-{round(judgement.blend * 100)}"
-    if not (home.releases / release_id).exists():
-        manifest = ReleaseManifest(
-            release_id=release_id, created_at=now, model_version=model.version,
-            feature_set_version=trained.feature_set_version, strategy_version=trained.strategy_version,
-            candidate_features=model.feature_names, blend=judgement.blend, normaliser=trained.normaliser,
-            calibration=model.calibration, dataset_version=trained.dataset_version, dataset_sha256=trained.dataset_sha256,
-            files={}, parent_release_id=current_id(home.releases),
-        )  # fmt: skip
-        write_release(home.releases, manifest, {MODEL_FILE: content})
-    return release_id
-
-
-@dg.asset(
-    name="release", deps=["promotions"], group_name="learning", owners=["team:trading"], kinds={"file"},
-    description="The release in use: an immutable folder and the CURRENT pointer, moved atomically after a promotion. "
-    "The daemon follows the pointer and swaps between bars.",
-)  # fmt: skip
-def release(storage: Storage, registry: Registry) -> dg.MaterializeResult[Any]:
-    home = storage.home
-    judged = storage.lake.read("promotions").sort("judged_at").row(-1, named=True)
-    if judged["verdict"] == "promoted":
-        set_current(home.releases, judged["release_id"])
-        set_alias(registry.tracking, judged["model_version"], "champion" if judged["blend"] > 0 else "shadow")
-    current = current_id(home.releases)
-    if current is None:
-        return dg.MaterializeResult(metadata={"release_id": "rules-only", "reason": "no model has been promoted"})
-    manifest = read_manifest(home.releases, current)
-    return dg.MaterializeResult(
-        metadata={"release_id": current, "model_version": manifest.model_version, "blend": manifest.blend,
-                  "dataset_version": manifest.dataset_version, "path": dg.MetadataValue.path(str(home.releases / current))}
-    )  # fmt: skip

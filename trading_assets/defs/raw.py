@@ -17,8 +17,9 @@ from trading_assets.core.tables import raw_name
 from trading_assets.defs.partitions import chunks, dates_of
 from trading_assets.defs.resources import Storage
 from trading_assets.defs.table_asset import ONE_RUN, PARTITIONS, RETRIES, materialised, table_spec
-from trading_assets.store.ingestion import mark_ingested, mark_reached, reached
+from trading_assets.store.ingestion import mark_ingested, mark_reached, reached, whole_days
 from trading_assets.store.journal import read_groups
+from trading_assets.store.journal_sizes import day_sizes
 from trading_assets.store.raw_frames import records_frame
 
 STREAMS: tuple[Stream, ...] = ("market", "trading", "ops")
@@ -45,9 +46,12 @@ def _raw_asset(stream: Stream) -> dg.AssetsDefinition:
             # Before anything is read: whatever is written meanwhile belongs to the next ingestion.
             mark_reached(storage.home, reached(storage.home))
         for days in chunks(dates_of(context)):
+            # What is written from here on belongs to the next ingestion, what retention removed to the last one.
+            sizes = day_sizes(storage.home.raw, stream, days=days)
+            whole = whole_days(storage.home, stream, days)
             lines: dict[bytes, list[bytes]] = defaultdict(list)
             total = 0
-            for group in read_groups(storage.home.raw, stream=stream, dates=days):
+            for group in read_groups(storage.home.raw, stream=stream, dates=whole):
                 for line in group.lines:
                     lines[line[9 : line.index(b'"', 9)]].append(line)
                     total += 1
@@ -58,10 +62,18 @@ def _raw_asset(stream: Stream) -> dg.AssetsDefinition:
                     f"it holds records of unknown types {sorted(unknown)}",
                     "run the version of this software that wrote the journal, or a later one",
                 )
+            if whole_days(storage.home, stream, whole) != whole:
+                raise StateError(
+                    "ingesting",
+                    f"stream {stream} of {days[0]} to {days[-1]}",
+                    "retention removed segments while they were read",
+                    "run the ingestion again",
+                )
             written = 0
             for tag, kind in kinds.items():
                 frame = records_frame(raw_name(kind), lines.pop(tag, []))
-                storage.lake.overwrite_dates(raw_name(kind), frame, days)
+                if whole:
+                    storage.lake.overwrite_dates(raw_name(kind), frame, whole)
                 rows[tag] += frame.height
                 written += frame.height
             if written != total:
@@ -71,7 +83,7 @@ def _raw_asset(stream: Stream) -> dg.AssetsDefinition:
                     f"{total} records became {written} rows",
                     "run the ingestion again, and report this if it stays so",
                 )
-            mark_ingested(storage.home, stream, days)
+            mark_ingested(storage.home, stream, days, sizes)
             context.log.info("%s: %s to %s, %s records", stream, days[0], days[-1], total)
         for tag, kind in kinds.items():
             yield materialised(raw_name(kind), rows[tag], rows_in=rows[tag])

@@ -1,4 +1,4 @@
-"""What starts runs: schedules from the task manifest, the sensor on the learning dataset, and the alert after a failure.
+"""What starts runs: schedules from the task manifest, the sensors that start trainings, and the alert after a failure.
 
 A schedule that finds nothing to do says so and starts nothing; one whose job still runs waits for the next tick.
 """
@@ -8,17 +8,20 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
-import polars as pl
 
+from trading_assets.defs.decay import decay_alarms
+from trading_assets.defs.learning import TRIGGER_TAG
 from trading_assets.defs.ops import HERE_TAG, alert, record_transforms
 from trading_assets.defs.resources import Storage
 from trading_assets.defs.settings import AssetSettings
 from trading_assets.defs.tasks import LABEL_LAG_DAYS, RANGE_TAGS, TASKS, Task, days_to_materialise
 from trading_assets.store.ingestion import pending_days
 from trading_assets.store.lake import Lake
+from trading_assets.store.policy import read_policy
 
 SETTINGS = AssetSettings.from_environment()
 RETRAIN_AFTER_ROWS = SETTINGS.retrain_rows
+WINDOW_TAG = "trading/window"
 ACTIVE = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 
 
@@ -40,6 +43,18 @@ def recent_days(lake: Lake, first: date) -> tuple[date, date] | None:
     return (max(first, ingested[-1] - timedelta(days=LABEL_LAG_DAYS)), ingested[-1]) if ingested else None
 
 
+def heard_days(lake: Lake, first: date, today: date) -> tuple[date, date] | None:
+    """Return the days whose hours may have changed: from the last day written, or the one before today, to today.
+
+    Also when nothing was heard on them: that is what their hours say. None while nothing has ever been heard.
+    """
+    heard, written = lake.dates("raw_daemon_heartbeats"), lake.dates("system_health")
+    if not heard:
+        return None
+    since = min(written[-1] if written else heard[0], today - timedelta(days=1))
+    return max(first, since), today
+
+
 def _requests(task: Task, storage: Storage) -> list[dg.RunRequest]:
     match task.job:
         case "ingest":
@@ -48,6 +63,11 @@ def _requests(task: Task, storage: Storage) -> list[dg.RunRequest]:
         case "ledger" | "dataset":
             days = recent_days(storage.lake, SETTINGS.first_date)
             return [dg.RunRequest(tags=range_tags(*days))] if days else []
+        case "operations":
+            heard = heard_days(storage.lake, SETTINGS.first_date, datetime.now(UTC).date())
+            return [dg.RunRequest(tags=range_tags(*heard))] if heard else []
+        case "retrain":
+            return [dg.RunRequest(tags={TRIGGER_TAG: "daily at 02:00 UTC"})]
         case _:
             return [dg.RunRequest()]
 
@@ -65,6 +85,32 @@ def _schedule(task: Task) -> dg.ScheduleDefinition:
     return evaluate
 
 
+def _attempt(instance: dg.DagsterInstance, sort: str, at: datetime, hours: int, most: int) -> tuple[str, str]:
+    """Return the key of the next training of a sort in the window of hours that `at` lies in, or why there is none.
+
+    One training in each window: whatever arrives meanwhile is learned together. One that failed is tried again under a key of
+    its own, since a key once used starts nothing any more.
+    """
+    begin = datetime.fromtimestamp(at.timestamp() // (hours * 3600) * hours * 3600, UTC)
+    window = f"{sort}-{begin:%Y-%m-%dT%H}"
+    runs = instance.get_runs(dg.RunsFilter(job_name="retrain", tags={WINDOW_TAG: window}))
+    if any(run.status is not dg.DagsterRunStatus.FAILURE for run in runs):
+        return "", f"a training for it was started in this window of {hours} h."
+    if len(runs) >= most:
+        return "", f"{len(runs)} trainings for it have failed in this window of {hours} h; the next one begins anew."
+    return f"{window}-attempt-{len(runs) + 1}", ""
+
+
+def _training(instance: dg.DagsterInstance, sort: str, reason: str, at: datetime, hours: int, most: int) -> Any:
+    """Return the request of a training, with what started it on the run, or why there is none."""
+    if _is_running(instance, "retrain"):
+        return dg.SkipReason(f"{reason} But retrain is still running.")
+    key, refusal = _attempt(instance, sort, at, hours, most)
+    if refusal:
+        return dg.SkipReason(f"{reason} But {refusal}")
+    return dg.RunRequest(run_key=key, tags={TRIGGER_TAG: reason, WINDOW_TAG: key.rsplit("-attempt-", 1)[0]})
+
+
 @dg.asset_sensor(
     asset_key=dg.AssetKey("learning_dataset"),
     job_name="retrain",
@@ -72,14 +118,37 @@ def _schedule(task: Task) -> dg.ScheduleDefinition:
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=f"Starts retraining once {RETRAIN_AFTER_ROWS} labelled rows have come since the last training.",
 )
-def retrain_on_new_labels(_context: dg.SensorEvaluationContext, _event: dg.EventLogEntry, storage: Storage) -> Any:
-    trained = storage.lake.read("meta_models", columns=["trained_at", "row_count"]).sort("trained_at")
-    known = int(trained["row_count"][-1]) if trained.height else 0
-    rows = storage.lake.scan("learning_dataset").select(pl.len()).collect().item()
-    if rows - known < RETRAIN_AFTER_ROWS:
-        return dg.SkipReason(f"{rows - known} new labelled rows; {RETRAIN_AFTER_ROWS} start a training.")
-    version = storage.lake.version("learning_dataset")
-    return dg.RunRequest(run_key=f"dataset-{version}", tags={"trigger": f"{rows - known} new labelled rows"})
+def retrain_on_new_labels(context: dg.SensorEvaluationContext, _event: dg.EventLogEntry, storage: Storage) -> Any:
+    version, rows = storage.lake.version("learning_dataset"), storage.lake.row_count("learning_dataset")
+    new = rows - _rows_learned(storage.lake)
+    if new < RETRAIN_AFTER_ROWS:
+        return dg.SkipReason(f"{new} new labelled rows; {RETRAIN_AFTER_ROWS} start a training.")
+    rules = read_policy(storage.home).retraining
+    reason = f"{new} new labelled rows in dataset version {version}."
+    return _training(context.instance, "labels", reason, datetime.now(UTC), rules.label_hours, rules.attempts)
+
+
+def _rows_learned(lake: Lake) -> int:
+    """Return how many rows the dataset had when the last training ran, promoted or not."""
+    trained = lake.read("meta_models", columns=["dataset_version"])["dataset_version"].to_list()
+    judged = lake.read("retraining_runs", columns=["dataset_version"])["dataset_version"].to_list()
+    versions = [one for one in (*trained, *judged) if one <= lake.version("learning_dataset")]
+    return lake.row_count("learning_dataset", max(versions)) if versions else 0
+
+
+@dg.sensor(
+    job_name="retrain", name="retrain_on_decay", minimum_interval_seconds=600, default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Starts retraining when the model in use decays: too few of the last 100 trades made money, its probabilities are off, "
+    "or the features have moved. At most one training a day for all of that.",
+)  # fmt: skip
+def retrain_on_decay(context: dg.SensorEvaluationContext, storage: Storage) -> Any:
+    policy = read_policy(storage.home)
+    if alarms := decay_alarms(storage.lake, policy):
+        rules = policy.retraining
+        return _training(
+            context.instance, "decay", " ".join(alarms), datetime.now(UTC), rules.decay_hours, rules.attempts
+        )
+    return dg.SkipReason("accuracy, calibration and features show no decay.")
 
 
 @dg.run_failure_sensor(
@@ -105,4 +174,4 @@ def schedules() -> Iterator[dg.ScheduleDefinition]:
     yield from (_schedule(task) for task in TASKS if task.cadence)
 
 
-SENSORS = [retrain_on_new_labels, alert_on_failure, record_what_was_written]
+SENSORS = [retrain_on_new_labels, retrain_on_decay, alert_on_failure, record_what_was_written]

@@ -66,9 +66,10 @@ def _win_probability(decisions: pl.DataFrame) -> pl.DataFrame:
 def candidates_frame(decisions: pl.DataFrame) -> pl.DataFrame:
     """Return one row per candidate."""
     chosen = decisions.select(*KEY, pl.col("idea_id").alias("chosen"))
-    cohort = decisions.select(*KEY, "symbol", "timeframe", "bar_close_at", "decided_at", "candidates").explode(
-        "candidates"
-    )
+    week_ends_at = pl.col("inputs").struct.field("week_ends_at")
+    cohort = decisions.select(
+        *KEY, "symbol", "timeframe", "bar_close_at", "decided_at", week_ends_at, "candidates"
+    ).explode("candidates")
     flat = cohort.drop_nulls("candidates").unnest("candidates").join(chosen, on=KEY, how="left")
     return conform(
         "candidates",

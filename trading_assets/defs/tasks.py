@@ -50,9 +50,14 @@ TASKS = (
         "What the trades did to the account.",
     ),
     Task(
-        "dataset", "10 * * * *", ("labels", "dataset"), "candidates, bars, outcomes", "labels, learning_dataset",
+        "dataset", "10 * * * *", ("labels", "dataset"), "candidates, bars, quotes, outcomes", "labels, forward returns, learning_dataset and its versions",
         2, f"tried again twice; rows enter at the next hour; {ALERT}",
         "Labels whose future has passed, and the rows they add to the learning dataset.",
+    ),
+    Task(
+        "operations", "15 * * * *", ("operations",), "raw_component_states, raw_daemon_heartbeats", "system_health",
+        2, f"tried again twice; the hours enter at the next one; {ALERT}",
+        "How the daemon and its components did, hour by hour; also while nothing is heard of them.",
     ),
     Task(
         "integrity", "*/10 * * * *", ("integrity",), "every table, the journal chain", "findings, asset checks",
@@ -60,9 +65,14 @@ TASKS = (
         "What must always be true, checked.",
     ),
     Task(
-        "retrain", "0 2 * * *", ("learning",), "learning_dataset", "meta_models, promotions, a release",
+        "retrain", "0 2 * * *", ("learning",), "learning_dataset", "meta_models, promotions, a release, retraining_runs",
         1, f"the release in use stays; {ALERT}",
-        "Train, judge, and promote or refuse. Also started by the sensor on learning_dataset.",
+        "Train, judge, and promote or refuse. Also started by sensors: enough new labels, and decay.",
+    ),
+    Task(
+        "rollout", "25 * * * *", ("rollout",), "learning_dataset, the release in use", "promotions, a release",
+        1, f"the release in use stays; {ALERT}",
+        "Judge the release in use on what it said live: step up, step back, demote. After each dataset.",
     ),
     Task(
         "marts", "20 * * * *", ("marts",), "the lake's tables", "marts.duckdb",

@@ -3,7 +3,7 @@
 A command is one JSON file, put there whole, taken out by a rename and so carried out at most once. What a command
 does, and the record that answers it, are the daemon's business.
 
-    control/<id>.json → control/taken/<id>.json → control/done/<id>.json
+    control/<id>.json → control/taken/<id>.json → control/done/<id>.json  (with the answer)
                      ↘ control/refused/<id>.json  (not a command)
 """
 
@@ -32,7 +32,18 @@ class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     argument: str = ""
 
 
+class Answer(msgspec.Struct, frozen=True):
+    """A command that is finished, with what the daemon answered. The record of it stands in the journal."""
+
+    command_id: str
+    command: CommandName
+    argument: str
+    is_done: bool
+    answer: str
+
+
 _decoder = msgspec.json.Decoder(Command)
+_answer_decoder = msgspec.json.Decoder(Answer)
 
 
 def put_command(control: Path, command: Command) -> str:
@@ -81,16 +92,43 @@ def take_commands(control: Path, on_refusal: Callable[[str, str], None] | None =
     return commands
 
 
-def finish_command(control: Path, command_id: str) -> None:
-    """Note that the command's answer is in the journal."""
+def finish_command(control: Path, command_id: str, *, is_done: bool, answer: str) -> None:
+    """Note that the command's answer is in the journal, and what it is for whoever waits for it."""
     path = control / "taken" / f"{command_id}.json"
-    if path.exists():
-        _move(path, "done")
+    if not path.exists():
+        return
+    command = _read(path)
+    answered = Answer(command_id, command.command, command.argument, is_done, answer)
+    replace_atomically(control / "done" / path.name, msgspec.json.encode(answered) + b"\n")
+    path.unlink()
+    sync_folder(path.parent)
 
 
 def unfinished_commands(control: Path) -> list[Command]:
     """Return the commands that were taken and not finished: the daemon stopped on the way and must not do them again."""
-    return [_read(path) for path in sorted((control / "taken").glob("*.json"))]
+    taken = sorted((control / "taken").glob("*.json"))
+    answered = [path for path in taken if (control / "done" / path.name).exists()]
+    for path in answered:
+        path.unlink()
+    return [_read(path) for path in taken if path not in answered]
+
+
+def answer_of(control: Path, command_id: str) -> Answer | None:
+    """Return the answer to a command, None while there is none."""
+    try:
+        return _answer_decoder.decode((control / "done" / f"{command_id}.json").read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+def withdraw_command(control: Path, command_id: str) -> bool:
+    """Take back a command that waits; returns whether it was still there. Once taken it is carried out."""
+    try:
+        (control / f"{command_id}.json").unlink()
+    except FileNotFoundError:
+        return False
+    sync_folder(control)
+    return True
 
 
 def _read(path: Path) -> Command:

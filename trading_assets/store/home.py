@@ -46,6 +46,11 @@ class Home:
         return self.root / "control"
 
     @property
+    def tokens(self) -> Path:
+        """Tokens of terminals, by their sha256."""
+        return self.root / "tokens"
+
+    @property
     def cursors(self) -> Path:
         """Where each consumer of a journal has got to."""
         return self.root / "cursors"

@@ -1,42 +1,57 @@
 """How far the lake has followed the journals: which days have grown since they were last ingested.
 
-A day's mark is the number of bytes of its segments, torn files left out. Ingestion overwrites whole days, so doing one
-again is harmless, and a lost mark costs work, never data.
+A day's mark is the number of bytes of its segments before compression, with those that retention removed since
+(`journal_sizes`). Ingestion overwrites whole days, so doing one again is harmless, and a lost mark costs work, never data.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import date, datetime, timedelta
 
+from trading_assets.core.errors import StateError
 from trading_assets.core.records.codec import decode_record
 from trading_assets.core.records.record import Stream
 from trading_assets.store.files import replace_atomically
 from trading_assets.store.home import Home
 from trading_assets.store.journal import read_groups
+from trading_assets.store.journal_sizes import day_sizes, removed_days
 
 
-def _sizes(home: Home, stream: Stream, days: Collection[date] | None = None) -> dict[str, int]:
-    sizes: dict[str, int] = {}
-    for folder in home.raw.glob(f"tenant=*/account=*/stream={stream}/date=*"):
-        day = folder.name.removeprefix("date=")
-        if days is None or date.fromisoformat(day) in days:
-            segments = [path for path in folder.glob("hour=*/*") if ".ndjson" in path.name and ".torn" not in path.name]
-            sizes[day] = sizes.get(day, 0) + sum(path.stat().st_size for path in segments)
-    return sizes
-
-
-def _read(home: Home) -> dict[str, dict[str, int]]:
+def _marks(home: Home) -> dict[str, dict[str, int]]:
     path = home.cursors / "ingestion.json"
     return json.loads(path.read_bytes()) if path.exists() else {}
 
 
-def mark_ingested(home: Home, stream: Stream, days: Collection[date]) -> None:
-    """Remember that these days of the stream are in the lake as they are now."""
-    marks = _read(home)
-    marks.setdefault(stream, {}).update(_sizes(home, stream, days))
+def mark_ingested(home: Home, stream: Stream, days: Collection[date], sizes: Mapping[date, int] | None = None) -> None:
+    """Remember that these days of the stream are in the lake: as they are now, or as `sizes` says they were when read."""
+    found = day_sizes(home.raw, stream, days=days) if sizes is None else sizes
+    marks = _marks(home)
+    marks.setdefault(stream, {}).update({day.isoformat(): size for day, size in found.items() if day in set(days)})
     replace_atomically(home.cursors / "ingestion.json", json.dumps(marks, sort_keys=True).encode())
+
+
+def ingested_days(home: Home, stream: Stream) -> set[date]:
+    """Return the days of the stream of which the lake has all there is."""
+    known = _marks(home).get(stream, {})
+    return {day for day, size in day_sizes(home.raw, stream).items() if known.get(day.isoformat()) == size}
+
+
+def whole_days(home: Home, stream: Stream, days: Collection[date]) -> list[date]:
+    """Return those of the days whose journal is whole: only they may be read into the lake again.
+
+    Of the others retention has removed segments once the lake had them; the lake keeps what it has. Raises StateError
+    when such a day has grown since.
+    """
+    known, removed = _marks(home).get(stream, {}), removed_days(home.raw, stream) & set(days)
+    for day, size in day_sizes(home.raw, stream, days=removed).items() if removed else ():
+        if known.get(day.isoformat(), size) != size:
+            raise StateError(
+                "ingesting", f"stream {stream} of {day}", "it has grown after retention removed a part of it",
+                "restore the removed segments from a copy and remove their receipts, or leave the day as it is",
+            )  # fmt: skip
+    return [day for day in days if day not in removed]
 
 
 def reached(home: Home) -> dict[tuple[str, str], datetime]:
@@ -70,12 +85,12 @@ def marked_reached(home: Home) -> dict[tuple[str, str], datetime]:
 
 def pending_days(home: Home) -> list[date]:
     """Return the days whose journals have grown since they were ingested, in order."""
-    marks = _read(home)
+    marks = _marks(home)
     pending: set[date] = set()
     streams: tuple[Stream, ...] = ("market", "trading", "ops")
     for stream in streams:
         known = marks.get(stream, {})
-        pending |= {date.fromisoformat(day) for day, size in _sizes(home, stream).items() if known.get(day) != size}
+        pending |= {day for day, size in day_sizes(home.raw, stream).items() if known.get(day.isoformat()) != size}
     return sorted(pending)
 
 

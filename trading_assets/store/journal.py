@@ -7,8 +7,9 @@ described in docs/journal-format.md. What the records say is `core.records`'; ho
 from __future__ import annotations
 
 import asyncio
+import time
 from asyncio import AbstractEventLoop, Future, TimerHandle
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
@@ -22,14 +23,22 @@ from trading_assets.core.records.record import Record
 from trading_assets.store.journal_commit import Batch, CommitThread, Part, Result, Writing, plan
 from trading_assets.store.journal_compress import compress_closed
 from trading_assets.store.journal_disk import Sync, WriterLock, sync_file
+from trading_assets.store.journal_ends import ChainEnd, EndNotes
 from trading_assets.store.journal_format import Chain, JournalError, hour_number, is_name
-from trading_assets.store.journal_reader import Cursor, Group, journal_dates, read_groups, read_records
+from trading_assets.store.journal_reader import (
+    Cursor,
+    Group,
+    journal_dates,
+    read_groups,
+    read_groups_backwards,
+    read_records,
+)
 from trading_assets.store.journal_recovery import Torn, recover
-from trading_assets.store.journal_verify import ChainEnd, Fault, JournalReport, verify
+from trading_assets.store.journal_verify import Fault, JournalReport, verify
 
 __all__ = [
     "ChainEnd", "Cursor", "Fault", "Group", "Journal", "JournalError", "JournalReport", "Torn",
-    "compress_closed", "journal_dates", "read_groups", "read_records", "verify",
+    "compress_closed", "journal_dates", "read_groups", "read_groups_backwards", "read_records", "verify",
 ]  # fmt: skip
 
 MARKET_DELAY_S = 0.2
@@ -54,6 +63,8 @@ class Journal:
         self._lock = WriterLock(root, writer)
         try:
             heads, torn = recover(root, writer)
+            ends = {chain: ChainEnd(head.name, head.last, head.seal) for chain, head in heads.items() if head.number}
+            notes = EndNotes(root, writer, ends)
         except OSError as error:
             self._lock.release()
             raise JournalError(
@@ -64,16 +75,21 @@ class Journal:
             raise
         self.torn: tuple[Torn, ...] = tuple(torn)
         """What recovery moved aside when the journal was opened; the owner reports it."""
-        self.records = self.seals = self.commits = 0
+        self.lost = notes.lost
+        """Ends that were durable when they were noted and are gone; the owner reports them."""
+        self.records = self.seals = self.commits = self.bytes = self.faults = 0
+        self.on_commit: Callable[[float], None] = lambda _seconds: None
+        """Told how long each commit took, for whoever measures."""
         self._chains = {chain: Writing(head, None) for chain, head in heads.items()}
         self._keys: dict[_Key, Chain] = {}
         self._pending: list[Batch] = []
         self._pending_bytes = 0
+        self._pending_since_s = self._committing_since_s = 0.0
         self._flushes: list[Future[None]] = []
         self._is_committing = self._is_due = self._is_closed = False
         self._timer: TimerHandle | None = None
         self._error: JournalError | None = None
-        self._thread = CommitThread(root, sync)
+        self._thread = CommitThread(root, sync, notes)
 
     @classmethod
     def open(
@@ -89,9 +105,26 @@ class Journal:
         return cls(root, writer, market_delay_s, sync)
 
     @property
+    def root(self) -> Path:
+        """Folder of the raw journal."""
+        return self._root
+
+    @property
     def health(self) -> str:
         """`ok`, or what went wrong in the last commit."""
         return "ok" if self._error is None else str(self._error)
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes handed over whose commit has not begun."""
+        return self._pending_bytes
+
+    @property
+    def unsynced_s(self) -> float:
+        """Age of the oldest record that is not durable; 0 when all are."""
+        if not self._is_committing and not self._pending:
+            return 0.0
+        return time.monotonic() - (self._committing_since_s if self._is_committing else self._pending_since_s)
 
     async def append(self, records: Sequence[Record]) -> None:
         """Return once the records are durable. Those of one stream, account and hour become visible together.
@@ -195,6 +228,8 @@ class Journal:
         return Chain(key[0], key[1], key[2], self._writer)
 
     def _take(self, batches: list[Batch]) -> None:
+        if not self._pending:
+            self._pending_since_s = time.monotonic()
         self._pending += batches
         self._pending_bytes += sum(len(batch.data) for batch in batches)
 
@@ -210,14 +245,19 @@ class Journal:
         if not parts:
             _resolve(flushes)
             return
-        self._is_committing = True
-        self._thread.submit(parts, loop, lambda result: self._finish(loop, parts, flushes, result))
+        self._is_committing, self._committing_since_s = True, self._pending_since_s
+        began_s = time.monotonic()
+        self._thread.submit(parts, loop, lambda result: self._finish(loop, parts, flushes, result, began_s))
 
-    def _finish(self, loop: AbstractEventLoop, parts: list[Part], flushes: list[Future[None]], result: Result) -> None:
+    def _finish(
+        self, loop: AbstractEventLoop, parts: list[Part], flushes: list[Future[None]], result: Result, began_s: float
+    ) -> None:
         self._is_committing = False
+        self.on_commit(time.monotonic() - began_s)
         for part in parts[: result.done]:
             self._chains[part.chain] = Writing(part.head, part.hour)
             self.records += sum(batch.records for batch in part.batches)
+            self.bytes += len(part.data)
         self.seals += result.done
         self.commits += 1
         self._error = None
@@ -237,6 +277,7 @@ class Journal:
             "free the disk or mend it; the segment is closed and the next append opens a new one",
         )  # fmt: skip
         self._error.__cause__ = cause
+        self.faults += 1
         failed = parts[0].chain
         if failed in self._chains:
             self._chains[failed] = Writing(self._chains[failed].head, None)
@@ -249,6 +290,8 @@ class Journal:
         for waiter in flushes:
             if not waiter.done():
                 waiter.set_exception(self._error)
+        if kept:
+            self._pending_since_s = self._committing_since_s
         self._pending[:0] = kept
         self._pending_bytes += sum(len(batch.data) for batch in kept)
 
@@ -270,6 +313,12 @@ def _runs(records: Sequence[Record]) -> Iterator[tuple[_Key, list[Record]]]:
     if len(records) == 1:
         yield _key(records[0]), [records[0]]
         return
+    if len({(record.STREAM, record.tenant, record.account) for record in records}) == 1:
+        # Most are one message's quotes: their hours are told by the first and the last moment among them.
+        moments = [record.known_at for record in records]
+        if hour_number(min(moments)) == hour_number(max(moments)):
+            yield _key(records[0]), list(records)
+            return
     together: dict[_Key, list[Record]] = {}
     for key, run in groupby(records, _key):
         together.setdefault(key, []).extend(run)
@@ -278,7 +327,8 @@ def _runs(records: Sequence[Record]) -> Iterator[tuple[_Key, list[Record]]]:
 
 def _check_readable(batch: Batch) -> None:
     """Refuse what could be written and not be read: nobody may act on a decision that cannot be recomputed."""
-    for line in batch.data.splitlines():
+    # Most batches are one record, which need not be copied out of its line.
+    for line in [batch.data] if batch.records == 1 else batch.data.splitlines():
         try:
             decode_record(line)
         except msgspec.DecodeError as error:

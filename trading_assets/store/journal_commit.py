@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -17,8 +18,8 @@ from queue import SimpleQueue
 from typing import NamedTuple
 
 from trading_assets.store import journal_disk
-from trading_assets.store.files import sync_folder
 from trading_assets.store.journal_disk import Sync
+from trading_assets.store.journal_ends import ChainEnd, EndNotes
 from trading_assets.store.journal_format import Chain, header_line, seal_digest, seal_line, segment_name
 from trading_assets.store.journal_recovery import EMPTY, Head
 
@@ -90,10 +91,11 @@ def _part(chain: Chain, writing: Writing, run: list[Batch]) -> Part:
     pieces = [batch.data for batch in run]
     if is_new:
         pieces.insert(0, header_line(chain, number, hour, first, head.seal))
-    group = b"".join(pieces)
-    digest = seal_digest(head.seal, group)
-    data = group + seal_line(first, last, digest)
-    return Part(chain, hour, segment_name(chain, number, hour), is_new, data, Head(number, last, digest), run)
+    digest = seal_digest(head.seal, *pieces)
+    pieces.append(seal_line(first, last, digest))
+    data = b"".join(pieces)
+    name = segment_name(chain, number, hour)
+    return Part(chain, hour, name, is_new, data, Head(number, last, digest, name), run)
 
 
 @dataclass(slots=True)
@@ -110,9 +112,10 @@ class CommitThread:
     `sys.getswitchinterval()` (5 ms) each time; a process whose loop decides sets 0.1 ms (tests/bench/bench_journal.py).
     """
 
-    def __init__(self, root: Path, sync: Sync) -> None:
-        self._root, self._sync = root, sync
+    def __init__(self, root: Path, sync: Sync, notes: EndNotes) -> None:
+        self._root, self._sync, self._notes = root, sync, notes
         self._orders: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._names = journal_disk.DurableNames(root)
         self._files: dict[Chain, _File] = {}
         self._damaged: dict[Chain, _File] = {}
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
@@ -126,6 +129,8 @@ class CommitThread:
             # A loop that was closed without closing the journal has nobody left to tell.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(done, result)
+            # After the answer: nobody waits for the note.
+            self._notes.write_when_due(time.monotonic())
 
         self._orders.put(carry_out)
 
@@ -139,6 +144,8 @@ class CommitThread:
             order()
         for file in self._files.values():
             os.close(file.descriptor)
+        with suppress(OSError):
+            self._notes.write()
 
     def _commit(self, parts: list[Part]) -> Result:
         for done, part in enumerate(parts):
@@ -150,12 +157,12 @@ class CommitThread:
 
     def _write(self, part: Part) -> None:
         self._mend(part.chain)
-        file, changed = self._file(part)
+        file, is_new = self._file(part)
         try:
             journal_disk.write(file.descriptor, part.data)
             self._sync(file.descriptor)
-            for folder in changed:
-                sync_folder(folder)
+            if is_new:
+                self._names.sync(self._root / part.name)
         except OSError:
             # After a failed fsync the kernel may hold pages it calls clean and never wrote: a second fsync would
             # succeed and lie. The segment ends at its last durable seal and is not written to again.
@@ -165,18 +172,18 @@ class CommitThread:
                 self._mend(part.chain)
             raise
         file.size += len(part.data)
+        self._notes.learn(part.chain, ChainEnd(part.name, part.head.last, part.head.seal))
 
-    def _file(self, part: Part) -> tuple[_File, list[Path]]:
-        """Return the open segment of a part, and the folders its creation changed."""
+    def _file(self, part: Part) -> tuple[_File, bool]:
+        """Return the open segment of a part, and whether it was created just now."""
         file = self._files.get(part.chain)
         if file is not None and not part.is_new:
-            return file, []
+            return file, False
         if file is not None:
             del self._files[part.chain]
             os.close(file.descriptor)
-        descriptor, changed = journal_disk.create(self._root, part.name)
-        self._files[part.chain] = _File(part.name, descriptor, 0)
-        return self._files[part.chain], changed
+        self._files[part.chain] = _File(part.name, journal_disk.create(self._root, part.name), 0)
+        return self._files[part.chain], True
 
     def _mend(self, chain: Chain) -> None:
         """Cut a segment whose commit failed back to its last durable seal. Until that works the chain stays closed."""

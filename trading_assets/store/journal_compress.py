@@ -30,12 +30,13 @@ def compress_closed(root: Path) -> int:
     for segments in chains.values():
         for segment in sorted(segments)[:-1]:
             if not segment.is_compressed:
-                _compress(root, segment)
+                compress_segment(root, segment)
                 count += 1
     return count
 
 
-def _compress(root: Path, segment: Segment) -> None:
+def compress_segment(root: Path, segment: Segment) -> None:
+    """Compress one closed segment. Raises JournalError when its seals do not hold, and leaves it as it is."""
     path = root / segment.name
     data = journal_disk.read(root, segment)
     result = scan(data)

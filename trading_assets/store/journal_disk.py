@@ -42,19 +42,35 @@ def sync_file(descriptor: int) -> None:
         os.fsync(descriptor)
 
 
-def create(root: Path, name: str) -> tuple[int, list[Path]]:
-    """Create a new segment; return its descriptor and the folders to sync once its first bytes are durable.
+def create(root: Path, name: str) -> int:
+    """Create a new segment and its folders; return its descriptor. None of the names is durable yet.
 
     Raises FileExistsError when there is one: a segment is never opened for writing twice.
     """
     path = root / name
-    changed = [path.parent]
-    folder = path.parent
-    while not folder.is_dir():
-        folder = folder.parent
-        changed.append(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | _BINARY, 0o644), changed
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | _BINARY, 0o644)
+
+
+class DurableNames:
+    """Which folders' own names this process knows to be durable.
+
+    That a folder is there says nothing: a process that was killed, or a commit that failed, may have made it without
+    syncing the folder above, and a power cut would take it with everything acknowledged inside.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._top = root.parent
+        self._known: set[Path] = set()
+
+    def sync(self, path: Path) -> None:
+        """Make a new file's name durable, and those of the folders above it up to the root."""
+        folder = path.parent
+        sync_folder(folder)
+        while folder != self._top and folder not in self._known:
+            sync_folder(folder.parent)
+            self._known.add(folder)
+            folder = folder.parent
 
 
 def write(descriptor: int, data: bytes) -> None:
@@ -87,7 +103,7 @@ def read(root: Path, segment: Segment, offset: int = 0) -> bytes:
     compressed = path.with_name(path.name + ".zst")
     try:
         return zstandard.ZstdDecompressor().decompress(compressed.read_bytes())[offset:]
-    except zstandard.ZstdError as error:
+    except (zstandard.ZstdError, MemoryError) as error:  # the second for an altered size in the frame's header
         raise JournalError(
             "reading", compressed, f"it does not decompress ({error})", "restore it from a copy"
         ) from error

@@ -127,7 +127,10 @@ def segment_of(tenant: str, account: str, stream: str, day: str, hour: str, file
         return None
     chain = Chain(tenant, account, stream, match["writer"])
     name = f"{chain.folder}/date={day}/hour={hour}/{file.removesuffix('.zst')}"
-    return Segment(int(match["number"]), chain, date.fromisoformat(day), int(hour), name, match["zst"] is not None)
+    try:
+        return Segment(int(match["number"]), chain, date.fromisoformat(day), int(hour), name, match["zst"] is not None)
+    except ValueError:
+        return None  # no folder of ours is named like that
 
 
 def segment_at(name: str) -> Segment:
@@ -156,10 +159,11 @@ def seal_line(first: int, last: int, digest: str) -> bytes:
     return b'{"seal":{"first":%d,"last":%d,"sha256":"%b"}}\n' % (first, last, digest.encode())
 
 
-def seal_digest(previous: str, group: bytes | memoryview) -> str:
-    """Return the seal of a group: sha256 over the previous seal's 64 hexadecimal digits and the group's bytes."""
+def seal_digest(previous: str, *group: bytes | memoryview) -> str:
+    """Return the seal of a group: sha256 over the previous seal's 64 hexadecimal digits and the group's bytes, in pieces."""
     digest = sha256(previous.encode())
-    digest.update(group)
+    for piece in group:
+        digest.update(piece)
     return digest.hexdigest()
 
 

@@ -86,6 +86,20 @@ def read_groups(
                 number, seal = segment.number, result.blocks[-1].sha256
 
 
+def read_groups_backwards(
+    root: Path, *, stream: Stream, tenant: str, account: str, dates: Collection[date] | None = None
+) -> Iterator[Group]:
+    """Yield the sealed groups of an account's stream, each chain from its end; for a reader that stops early.
+
+    Segments are read one by one as they are asked for. Raises JournalError at a group that does not hold.
+    """
+    chains = _chains(root, stream, tenant, account, dates)
+    for chain in sorted(chains):
+        for segment in sorted(chains[chain], reverse=True):
+            result, data = _scanned(root, segment, 0)
+            yield from reversed(list(_groups(root, segment, result, data, 0)))
+
+
 def read_records(
     root: Path,
     *,

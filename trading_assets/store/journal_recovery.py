@@ -17,11 +17,12 @@ from trading_assets.store.journal_format import GENESIS, Chain, Segment, scan
 
 
 class Head(NamedTuple):
-    """Where a chain ends: number of its last segment, last sequence number, last seal."""
+    """Where a chain ends: number of its last segment, last sequence number, last seal, the segment's name."""
 
     number: int
     last: int
     seal: str
+    name: str = ""
 
 
 class Torn(NamedTuple):
@@ -60,7 +61,7 @@ def _head(root: Path, segments: list[Segment], torn: list[Torn]) -> Head:
             torn.append(_move_aside(root, segment, data, end))
         if valid:
             _make_durable(root, segment)
-            return Head(segment.number, valid[-1].last, valid[-1].sha256)
+            return Head(segment.number, valid[-1].last, valid[-1].sha256, segment.name)
     return EMPTY
 
 
@@ -87,8 +88,4 @@ def _make_durable(root: Path, segment: Segment) -> None:
         return
     with path.open("r+b") as file:
         os.fsync(file.fileno())
-    folder = path.parent
-    while folder != root:
-        sync_folder(folder)
-        folder = folder.parent
-    sync_folder(root)
+    journal_disk.DurableNames(root).sync(path)

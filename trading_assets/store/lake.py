@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +196,39 @@ class Lake:
         with _told("read", table):
             return self._open(table).history()
 
+    def rows_by_date(self, table: str, version: int | None = None) -> dict[date, int]:
+        """Return the number of rows of each date, from the table's log alone."""
+        with _told("read", table):
+            counts: dict[date, int] = {}
+            for day, _, rows in _files(self._open(table, version)):
+                counts[day] = counts.get(day, 0) + rows
+        return counts
+
+    def row_count(self, table: str, version: int | None = None) -> int:
+        """Return the number of rows, from the table's log alone."""
+        return sum(self.rows_by_date(table, version).values())
+
+    def changed_dates(self, table: str, earlier: int | None, later: int) -> set[date]:
+        """Return the dates whose files differ between two versions; all of `later` for None. Only the log is read."""
+        with _told("read", table):
+            new = {(day, path) for day, path, _ in _files(self._open(table, later))}
+            old = {(day, path) for day, path, _ in _files(self._open(table, earlier))} if earlier is not None else set()
+        return {day for day, _ in new ^ old}
+
+    def committed_at(self, table: str, version: int) -> datetime:
+        """Return when a version was committed."""
+        with _told("read", table):
+            delta = self._open(table)
+            (commit,) = [one for one in delta.history(delta.version() - version + 1) if one["version"] == version]
+        return datetime.fromtimestamp(commit["timestamp"] / 1000, tz=UTC)
+
+    def restore(self, table: str, version: int) -> int:
+        """Make a new version with the content of an old one; return its number. No file is written or deleted."""
+        with _told("restore", table):
+            delta = self._open(table)
+            delta.restore(version)
+        return self.version(table)
+
     def vacuum(self, table: str, keep: timedelta) -> int:
         """Delete files that no version within `keep` needs; return how many. Older versions can then not be read.
 
@@ -272,6 +305,13 @@ def _declared(table: str) -> Table:
 
 def _dates(delta: DeltaTable) -> list[date]:
     return sorted({date.fromisoformat(str(partition["date"])) for partition in delta.partitions()})
+
+
+def _files(delta: DeltaTable) -> list[tuple[date, str, int]]:
+    """Return date, path and rows of each file of a version."""
+    actions = pl.DataFrame(delta.get_add_actions(flatten=True))
+    chosen = actions.select("partition.date", "path", "num_records").rows() if len(actions) else []
+    return [(date.fromisoformat(str(day)), str(path), int(rows)) for day, path, rows in chosen]
 
 
 def _keeps_versions(table: Table) -> bool:

@@ -108,6 +108,20 @@ def set_alias(tracking: Tracking, model_version: str, alias: str, tags: Mapping[
             client.set_model_version_tag(tracking.registered_model, version.number, key, value)
 
 
+def attach(tracking: Tracking, model_version: str, name: str, text: str, tags: Mapping[str, str]) -> bool:
+    """Put a document beside a model's training, in place of one of the same name, and add tags; False for an unknown model."""
+    with _answering("adding to", model_version, tracking):
+        version = find(tracking, model_version)
+        if version is None:
+            return False
+        client = MlflowClient(tracking.uri, tracking.uri)
+        client.log_text(version.run_id, text, name)
+        for key, value in tags.items():
+            client.set_tag(version.run_id, key, value)
+            client.set_model_version_tag(tracking.registered_model, version.number, key, value)
+    return True
+
+
 def load_registered(tracking: Tracking, alias: str) -> MetaModel:
     """Return the model an alias points at, from the registry's artifacts."""
     with _answering("loading", f"{tracking.registered_model}@{alias}", tracking):

@@ -1,9 +1,9 @@
 """Releases at rest: one immutable folder each, and the CURRENT pointer.
 
-    releases/CURRENT                     release id and a newline, replaced atomically
+    releases/CURRENT                     release id and a newline, replaced atomically; `rules-only` for the rules alone
     releases/<release_id>/manifest.json  what it is, with the sha256 of every file below
     releases/<release_id>/manifest.sha256
-    releases/<release_id>/<files>        the model
+    releases/<release_id>/<files>        the model, and a probe: rows with the probabilities it gave them when it was released
 
 A folder appears whole or not at all: written under a temporary name, synced, renamed, the parent synced. What a
 release means is `core.release`; who may make one is `core.learning.promotion`.
@@ -18,19 +18,47 @@ from hashlib import sha256
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from trading_assets.core.errors import StateError
 from trading_assets.core.features.feature_set import FeatureSet
 from trading_assets.core.learning.meta_model import MODEL_FILE, MetaModel
-from trading_assets.core.release import Release, ReleaseManifest
-from trading_assets.store.files import replace_atomically, sync_folder
+from trading_assets.core.release import RULES_ONLY_ID, Release, ReleaseManifest
+from trading_assets.store.files import replace_atomically, sync_folder, write_synced
 
 POINTER = "CURRENT"
 MANIFEST = "manifest.json"
 MANIFEST_HASH = "manifest.sha256"
+PROBE_FILE = "probe.json"
+PROBE_ROWS = 16
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _AGAIN = "make the release again from the registry, or point CURRENT at another one"
+
+
+class Probe(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows (n, k) and the probabilities (n,) they got, as hexadecimal floats: exact to the bit; `nan` is one of them."""
+
+    rows: tuple[tuple[str, ...], ...]
+    probability: tuple[str, ...]
+
+
+def model_files(model: MetaModel) -> dict[str, bytes]:
+    """Return the files of a model's release: the model and its probe."""
+    return {MODEL_FILE: model.to_bytes(), PROBE_FILE: msgspec.json.encode(probe_of(model))}
+
+
+def probe_of(model: MetaModel) -> Probe:
+    """Score made-up rows of every size from a thousandth to a thousand, the last one unknown altogether."""
+    width = len(model.feature_names)
+    chance = np.random.default_rng(PROBE_ROWS)
+    rows = chance.normal(size=(PROBE_ROWS, width)) * 10.0 ** chance.uniform(-3, 3, size=(PROBE_ROWS, width))
+    rows[-1] = np.nan
+    return Probe(rows=tuple(tuple(_hexed(row)) for row in rows), probability=tuple(_hexed(model.win_probability(rows))))
+
+
+def _hexed(values: np.ndarray) -> list[str]:
+    return [float(value).hex() for value in values]
 
 
 def write_release(releases: Path, manifest: ReleaseManifest, files: dict[str, bytes]) -> Path:
@@ -54,7 +82,7 @@ def write_release(releases: Path, manifest: ReleaseManifest, files: dict[str, by
     draft.mkdir()
     contents = files | {MANIFEST: encoded, MANIFEST_HASH: f"{_hash(encoded)}\n".encode()}
     for name, content in contents.items():
-        _write_synced(draft / name, content)
+        write_synced(draft / name, content)
     sync_folder(draft)
     draft.rename(folder)
     sync_folder(releases)
@@ -62,13 +90,19 @@ def write_release(releases: Path, manifest: ReleaseManifest, files: dict[str, by
 
 
 def set_current(releases: Path, release_id: str) -> None:
-    """Point CURRENT at a release, atomically, after verifying it. Raises StateError for one that does not verify."""
-    read_manifest(releases, release_id)
+    """Point CURRENT at a release, atomically, after loading it here; `rules-only` names the rules alone.
+
+    Raises StateError for one that does not verify, load or score its probe.
+    """
+    if release_id == RULES_ONLY_ID:
+        releases.mkdir(parents=True, exist_ok=True)
+    else:
+        load_release(releases, release_id)
     replace_atomically(releases / POINTER, f"{release_id}\n".encode())
 
 
 def current_id(releases: Path) -> str | None:
-    """Return the release CURRENT points at; None before the first one. Raises StateError for a spoilt pointer."""
+    """Return the release CURRENT points at; None for the rules alone. Raises StateError for a spoilt pointer."""
     try:
         text = (releases / POINTER).read_text().strip()
     except FileNotFoundError:
@@ -76,7 +110,7 @@ def current_id(releases: Path) -> str | None:
     except (OSError, UnicodeDecodeError) as fault:
         raise StateError("reading", releases / POINTER, f"it cannot be read ({fault})", _AGAIN) from fault
     _check_names(text)
-    return text
+    return None if text == RULES_ONLY_ID else text
 
 
 def read_manifest(releases: Path, release_id: str) -> ReleaseManifest:
@@ -91,7 +125,11 @@ def load_release(
     feature_set: FeatureSet | None = None,
     candidate_features: tuple[str, ...] | None = None,
 ) -> Release:
-    """Verify and load a release; with `feature_set` also refuse one trained on another. Raises StateError (invariant 9)."""
+    """Verify and load a release; with `feature_set` also refuse one trained on another. Raises StateError (invariant 9).
+
+    A model that scores its probe differently than when it was released is another model, whatever its bytes say. A release
+    from before there were probes holds none.
+    """
     manifest, contents = _verified(releases, release_id)
     if MODEL_FILE not in contents:
         raise StateError("loading", releases / release_id, f"it holds no {MODEL_FILE}", _AGAIN)
@@ -104,7 +142,9 @@ def load_release(
     for what, (stated, held) in agreement.items():
         if stated != held:
             raise StateError("loading", releases / release_id, f"manifest and model differ in {what}", _AGAIN)
-    release = Release(manifest, model)
+    if PROBE_FILE in contents:
+        _score_probe(releases / release_id, model, contents[PROBE_FILE])
+    release = Release(manifest, model, has_probe=PROBE_FILE in contents)
     if feature_set is not None:
         mismatch = release.mismatch(feature_set, candidate_features or manifest.candidate_features)
         if mismatch:
@@ -115,6 +155,31 @@ def load_release(
                 "train a model on the feature set in use and promote it",
             )
     return release
+
+
+def _score_probe(folder: Path, model: MetaModel, content: bytes) -> None:
+    """Raise StateError unless the model gives the probe's rows the probabilities it gave them then, bit for bit."""
+    try:
+        probe = msgspec.json.decode(content, type=Probe)
+        rows = np.array([[float.fromhex(value) for value in row] for row in probe.rows])
+        scored = tuple(_hexed(model.win_probability(rows)))
+    except (msgspec.DecodeError, ValueError) as fault:
+        raise StateError(
+            "loading", folder / PROBE_FILE, f"it is not a probe of this model ({fault})", _AGAIN
+        ) from fault
+    if scored != probe.probability:
+        differing = sum(now != then for now, then in zip(scored, probe.probability, strict=False))
+        raise StateError(
+            "loading",
+            folder,
+            f"its model scores {differing} of {len(rows)} probe rows differently than when it was released",
+            "train and release on this machine, with the locked packages",
+        )
+
+
+def released(releases: Path) -> list[str]:
+    """Return the ids of every release there is, in the order of their names."""
+    return sorted(path.parent.name for path in releases.glob(f"[!.]*/{MANIFEST}"))
 
 
 def _verified(releases: Path, release_id: str) -> tuple[ReleaseManifest, dict[str, bytes]]:
@@ -156,10 +221,3 @@ def _check_names(*names: str) -> None:
 
 def _hash(content: bytes) -> str:
     return sha256(content).hexdigest()
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())

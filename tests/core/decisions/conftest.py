@@ -25,7 +25,7 @@ from trading_assets.core.records.decisions import (
     SymbolState,
     WindowReference,
 )
-from trading_assets.core.release import CalibrationKnots, Release, ReleaseManifest
+from trading_assets.core.release import Calibration, Release, ReleaseManifest
 
 # A Wednesday, in the middle of the session.
 CLOSE_AT = datetime(2024, 3, 6, 10, 5, tzinfo=UTC)
@@ -188,7 +188,7 @@ def release_of(market: Market) -> Callable[..., Release]:
             "normaliser": Normaliser(
                 version="robust-1", names=market.features.names, location=(0.5,) * count, scale=(2.0,) * count
             ),
-            "calibration": CalibrationKnots(raw=(0.0, 1.0), calibrated=(0.0, 1.0)),
+            "calibration": Calibration(raw=(0.0, 1.0), calibrated=(0.0, 1.0)),
             "dataset_version": 1,
             "dataset_sha256": "0" * 64,
             "files": {},

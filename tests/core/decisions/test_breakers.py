@@ -59,6 +59,9 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("halt", {"breakers": (kept_outside("halt"),)}, "seen by the daemon"),
     ("slippage_anomaly", {"breakers": (kept_outside("slippage_anomaly"),)}, "seen by the daemon"),
     ("account", {"breakers": (kept_outside("account"),)}, "seen by the daemon"),
+    ("clock", {"breakers": (kept_outside("clock"),)}, "seen by the daemon"),
+    ("journal", {"breakers": (kept_outside("journal"),)}, "seen by the daemon"),
+    ("reconciliation", {"breakers": (kept_outside("reconciliation"),)}, "seen by the daemon"),
 ]
 
 

@@ -53,6 +53,21 @@ def test_a_forged_record_is_found(market: Any) -> None:
     assert explanation.differences[1].recomputed == "WAIT"
 
 
+def test_what_another_version_of_the_code_recorded_is_not_called_different_but_of_another_version(market: Any) -> None:
+    decision = recorded(decide(INTRADAY, market.context(), market.rising(), RULES_ONLY))
+    # As a record of before there was a filter and before the code had a version.
+    versions = msgspec.structs.replace(decision.versions, decisions="")
+    old = msgspec.structs.replace(decision, versions=versions, filters=decision.filters[1:])
+    explanation = explain(old, recompute(INTRADAY, old, RULES_ONLY))
+    assert [difference.field for difference in explanation.differences] == ["filters"]
+    assert "decisions of before they had a version" in explanation.other_version
+    same = msgspec.structs.replace(decision, versions=versions)
+    assert explain(same, recompute(INTRADAY, same, RULES_ONLY)).is_identical
+    # The same code and another outcome is a difference.
+    forged = msgspec.structs.replace(decision, filters=decision.filters[1:])
+    assert explain(forged, recompute(INTRADAY, forged, RULES_ONLY)).other_version == ""
+
+
 @pytest.mark.parametrize(
     ("changes", "headline", "because"),
     [

@@ -9,10 +9,11 @@ import pytest
 from trading_assets.core.decisions import filters
 from trading_assets.core.decisions.candidate_filters import candidate_verdicts
 from trading_assets.core.decisions.candidates import Idea, ideas
-from trading_assets.core.decisions.filters import Scene, cohort_verdicts
+from trading_assets.core.decisions.filters import cohort_verdicts
 from trading_assets.core.decisions.strategy import INTRADAY, FilterLimits
+from trading_assets.core.decisions.verdicts import Scene, blocking
 from trading_assets.core.decisions.weekend import minutes_to_weekend
-from trading_assets.core.records.decisions import FilterVerdict, Regime
+from trading_assets.core.records.decisions import FilterVerdict, Regime, TraderLimits
 
 
 def verdicts(market: Any, **changes: Any) -> dict[str, FilterVerdict]:
@@ -43,6 +44,8 @@ def blocked(market: Any, **changes: Any) -> set[str]:
     return {name for name, verdict in verdicts(market, **changes).items() if verdict.verdict == "block"}
 
 
+# When the bar of `market` closes; its quote is a second older.
+CLOSED_AT = datetime(2024, 3, 6, 10, 5, tzinfo=UTC)
 VOLATILE = Regime(label="volatile", confidence=0.9, classifier_version="1")
 SUNDAY = datetime(2024, 3, 10, 12, 0, tzinfo=UTC)
 
@@ -58,6 +61,22 @@ def test_in_a_quiet_market_every_filter_passes_but_news_which_has_no_source(mark
     ("name", "changes", "words"),
     [
         ("trade_allowed", {"trade_allowed": False}, "forbids trading"),
+        ("trade_mode", {"trade_mode": "close_only"}, "be closed only"),
+        ("trade_mode", {"trade_mode": "disabled"}, "switched trading on this symbol off"),
+        ("filling", {"filling_mode": 0}, "no filling that market execution accepts"),
+        ("market_closed", {"market_closed_at": CLOSED_AT}, "the market is closed, and has not quoted since"),
+        ("foreign_position", {"margin_mode": "netting", "foreign_positions": 1}, "would merge with it"),
+        ("allowed_symbol", {"limits": TraderLimits(allowed_symbols=("GBPUSD",))}, "the trader does not allow EURUSD"),
+        ("allowed_symbol", {"limits": TraderLimits(allowed_symbols=())}, "the trader does not allow EURUSD"),
+        ("stale_data", {"is_late": True}, "delivered late"),
+        ("bar_data", {"bar_problem": "messages were lost: the bar may lack quotes"}, "the bar may lack quotes"),
+        (
+            "stale_data",
+            {"known_at": CLOSED_AT + timedelta(minutes=6), "quote_at": CLOSED_AT + timedelta(minutes=6)},
+            "old, over the limit",
+        ),
+        ("positions", {"open_positions": 3, "pending_entries": 2}, "and 2 entries are under way"),
+        ("weekend", {"week_ends_at": CLOSED_AT + timedelta(minutes=90)}, "no entries in the last 120 minutes"),
         ("allowed_symbol", {"allowed_symbols": ("GBPUSD",)}, "EURUSD is not among"),
         ("history", {"base_bar_count": 127}, "insufficient history: 127 bars, 128 are needed"),
         ("history", {"atr": None}, "there is no ATR yet"),
@@ -133,10 +152,12 @@ def idea(market: Any, **changes: Any) -> Idea:
         ("cost", {"cost_r": 0.4}, "the round trip costs 0.40 R"),
         ("reward", {"reward_r": 0.8, "cost_r": 0.1}, "the target is 0.70 R away after costs"),
         ("prices", {"stop_price": -0.2}, "stop or target would be -0.2"),
+        ("side", {"trade_mode": "short_only"}, "EURUSD to be opened SHORT only"),
     ],
 )
 def test_each_candidate_filter_blocks_and_says_why(market: Any, name: str, changes: dict[str, Any], words: str) -> None:
-    assert [verdict.verdict for verdict in candidate_verdicts(INTRADAY.filters, idea(market))] == ["pass"] * 3
-    blocking = filters.blocking(candidate_verdicts(INTRADAY.filters, idea(market, **changes)))
-    assert [verdict.filter for verdict in blocking] == [name]
-    assert words in blocking[0].reason
+    assert [one.verdict for one in candidate_verdicts(INTRADAY.filters, idea(market), market.symbol)] == ["pass"] * 4
+    symbol = msgspec.structs.replace(market.symbol, trade_mode=changes.pop("trade_mode", "full"))
+    found = blocking(candidate_verdicts(INTRADAY.filters, idea(market, **changes), symbol))
+    assert [verdict.filter for verdict in found] == [name]
+    assert words in found[0].reason

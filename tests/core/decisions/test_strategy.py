@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_assets.core.decisions.strategy import DEFAULT_STRATEGIES, INTRADAY, Strategy, TraderLimits, restricted
+from trading_assets.core.decisions.strategy import DEFAULT_STRATEGIES, INTRADAY, Strategy, binding, restricted
 from trading_assets.core.errors import InputError
+from trading_assets.core.records.decisions import TraderLimits
 
 
 @pytest.mark.parametrize("strategy", DEFAULT_STRATEGIES.values(), ids=lambda strategy: strategy.name)
@@ -63,18 +64,23 @@ def test_two_exit_profiles_of_one_name_are_refused() -> None:
 
 
 def test_of_the_traders_limit_and_the_strategys_the_stricter_one_binds() -> None:
-    strict = restricted(
-        INTRADAY, TraderLimits(risk_per_trade=0.005, max_drawdown=0.05, max_positions=2, allowed_symbols=("EURUSD",))
+    limits = TraderLimits(risk_per_trade=0.005, max_drawdown=0.05, max_positions=2)
+    strict = restricted(INTRADAY, limits)
+    assert (strict.risk_per_trade, strict.max_positions) == (0.005, 2)
+    assert binding(INTRADAY, limits) == (
+        "0.50% of equity at risk in a trade, not 1.00%",
+        "entries stop at a drawdown of 5%, not 20%",
+        "2 positions at most, not 5",
     )
-    assert (strict.risk_per_trade, strict.max_positions, strict.allowed_symbols) == (0.005, 2, ("EURUSD",))
     assert (strict.breakers.drawdown_stop, strict.breakers.drawdown_halve) == (0.05, 0.05)
     assert strict.version != INTRADAY.version
     loose = TraderLimits(risk_per_trade=0.5, max_drawdown=0.9, max_positions=100)
     assert restricted(INTRADAY, loose) == INTRADAY
+    assert binding(INTRADAY, loose) == ()
 
 
-def test_symbols_allowed_by_nobody_together_are_refused() -> None:
-    own = msgspec.structs.replace(INTRADAY, allowed_symbols=("EURUSD", "GBPUSD"))
-    assert restricted(own, TraderLimits(allowed_symbols=("GBPUSD", "USDJPY"))).allowed_symbols == ("GBPUSD",)
-    with pytest.raises(InputError, match="none of the strategy's symbols"):
-        restricted(own, TraderLimits(allowed_symbols=("USDJPY",)))
+def test_which_symbols_the_trader_allows_is_said_also_when_it_is_none() -> None:
+    assert binding(INTRADAY, TraderLimits(allowed_symbols=("EURUSD", "GBPUSD"))) == (
+        "only EURUSD, GBPUSD may be traded",
+    )
+    assert binding(INTRADAY, TraderLimits(allowed_symbols=())) == ("only no symbol may be traded",)

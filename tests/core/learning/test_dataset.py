@@ -17,7 +17,7 @@ from trading_assets.core.decisions.scoring import candidate_feature_names, candi
 from trading_assets.core.decisions.strategy import INTRADAY
 from trading_assets.core.errors import StateError
 from trading_assets.core.features.feature_set import FEATURE_SETS
-from trading_assets.core.learning.dataset import build_rows, content_hash
+from trading_assets.core.learning.dataset import build_rows, content_hash, day_hashes, hash_of_days, rows_hash
 from trading_assets.core.records.codec import decode_record, encode_record
 from trading_assets.core.records.decisions import (
     AccountState,
@@ -117,8 +117,16 @@ def labels_of(decisions: list[Decision]) -> pl.DataFrame:
             "barrier": "target",
             "mae_r": -0.5,
             "mfe_r": 1.0,
+            "time_to_mae_s": 60.0,
+            "time_to_mfe_s": 120.0,
+            "time_in_drawdown_s": 60.0,
+            "path_area_r": 0.5,
+            "bars_held": 3,
+            "cohort_rank": 1,
             "regret_best_r": 0.0,
-            "labels_version": "triple-barrier-1",
+            "regret_median_r": 0.0,
+            "labels_version": "triple-barrier-2",
+            "costs_version": "costs-1",
         }
         for made in decisions
         for candidate in made.candidates
@@ -127,12 +135,21 @@ def labels_of(decisions: list[Decision]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema_overrides={"label_end_at": MOMENT})
 
 
-NO_OUTCOMES = pl.DataFrame(schema={"idea_id": pl.String, "result_r": pl.Float64})
+NO_OUTCOMES = pl.DataFrame(schema={"idea_id": pl.String, "result_r": pl.Float64, "exit_reason": pl.String})
+# The second decision's longest horizon has not passed, the third one's market was closed.
+RETURNS = pl.DataFrame(
+    [
+        {"signal_id": made.signal_id, "horizon_minutes": minutes, "return_bp": float(number * 100 + minutes)}
+        for number, made in enumerate(DECISIONS)
+        for minutes in (1, 5, 15, 60)
+        if number != 2 and (number, minutes) != (1, 60)
+    ]
+)
 
 
 def test_each_labelled_candidate_is_one_row_with_what_the_decision_knew() -> None:
     labels = labels_of(DECISIONS)
-    rows = build_rows(DECISIONS, labels, NO_OUTCOMES)
+    rows = build_rows(DECISIONS, labels, NO_OUTCOMES, RETURNS)
     assert len(rows) == len(labels) == 72
     for made in DECISIONS:
         ideas, matrix = candidate_matrix_of(made)
@@ -146,46 +163,65 @@ def test_each_labelled_candidate_is_one_row_with_what_the_decision_knew() -> Non
 
 def test_rows_have_exactly_the_columns_and_types_of_the_table() -> None:
     table = TABLES["learning_dataset"]
-    rows = build_rows(DECISIONS, labels_of(DECISIONS), NO_OUTCOMES)
+    rows = build_rows(DECISIONS, labels_of(DECISIONS), NO_OUTCOMES, RETURNS)
     assert dict(rows.select(table.names).schema) == dict(table.schema)
     assert set(rows.columns) == set(table.names)
 
 
 def test_the_order_of_labels_and_decisions_does_not_matter() -> None:
     labels = labels_of(DECISIONS)
-    straight = build_rows(DECISIONS, labels, NO_OUTCOMES)
-    turned = build_rows(DECISIONS[::-1], labels.reverse(), NO_OUTCOMES)
+    straight = build_rows(DECISIONS, labels, NO_OUTCOMES, RETURNS)
+    turned = build_rows(DECISIONS[::-1], labels.reverse(), NO_OUTCOMES, RETURNS)
     assert content_hash(straight) == content_hash(turned)
     assert straight.equals(turned)
 
 
 def test_candidates_without_a_label_have_no_row() -> None:
     labels = labels_of(DECISIONS).filter(pl.col("signal_id") != DECISIONS[3].signal_id)
-    assert len(build_rows(DECISIONS, labels, NO_OUTCOMES)) == 66
-    assert build_rows([], labels.clear(), NO_OUTCOMES).is_empty()
+    assert len(build_rows(DECISIONS, labels, NO_OUTCOMES, RETURNS)) == 66
+    assert build_rows([], labels.clear(), NO_OUTCOMES, RETURNS).is_empty()
 
 
 def test_a_traded_candidate_has_its_outcome_beside_the_label() -> None:
     traded = DECISIONS[2].candidates[0].idea_id
-    outcomes = pl.DataFrame({"idea_id": [traded], "result_r": [0.75]})
-    rows = build_rows(DECISIONS, labels_of(DECISIONS), outcomes)
+    outcomes = pl.DataFrame({"idea_id": [traded], "result_r": [0.75], "exit_reason": ["timeout"]})
+    rows = build_rows(DECISIONS, labels_of(DECISIONS), outcomes, RETURNS)
     assert rows.filter(pl.col("outcome_r").is_not_null()).select("idea_id", "outcome_r").rows() == [(traded, 0.75)]
+
+
+def test_forward_returns_stand_beside_each_row_of_their_signal_and_are_null_where_there_is_none() -> None:
+    rows = build_rows(DECISIONS, labels_of(DECISIONS), NO_OUTCOMES, RETURNS)
+    columns = ("return_1m_bp", "return_5m_bp", "return_15m_bp", "return_60m_bp")
+    found = {
+        number: set(rows.filter(pl.col("signal_id") == DECISIONS[number].signal_id).select(columns).rows())
+        for number in (1, 2, 3)
+    }
+    assert found[1] == {(101.0, 105.0, 115.0, None)}
+    assert found[2] == {(None, None, None, None)}
+    assert found[3] == {(301.0, 305.0, 315.0, 360.0)}
+
+
+def test_a_growing_dataset_hashes_the_same_in_pieces_of_days_as_whole() -> None:
+    rows = build_rows(DECISIONS, labels_of(DECISIONS), NO_OUTCOMES, RETURNS)
+    later = rows.with_columns(date=pl.col("date") + pl.duration(days=1), idea_id=pl.col("idea_id") + "x")
+    assert content_hash(pl.concat([later, rows])) == hash_of_days(day_hashes(rows) | day_hashes(later))
+    assert content_hash(rows.clear()) == hash_of_days({}) == hash_of_days({date(2024, 3, 6): ""})
 
 
 def test_a_label_without_its_decision_and_a_decision_told_twice_are_refused() -> None:
     labels = labels_of(DECISIONS)
     with pytest.raises(StateError, match="72 labels gave 66 rows"):
-        build_rows(DECISIONS[1:], labels, NO_OUTCOMES)
+        build_rows(DECISIONS[1:], labels, NO_OUTCOMES, RETURNS)
     with pytest.raises(StateError, match="72 labels gave 78 rows with 72 ideas"):
-        build_rows([*DECISIONS, DECISIONS[0]], labels, NO_OUTCOMES)
+        build_rows([*DECISIONS, DECISIONS[0]], labels, NO_OUTCOMES, RETURNS)
 
 
 def test_days_are_those_of_when_the_decision_was_known() -> None:
     late = msgspec.structs.replace(DECISIONS[0], known_at=datetime(2024, 3, 9, 1, tzinfo=UTC))
-    assert set(build_rows([late], labels_of([late]), NO_OUTCOMES)["date"]) == {date(2024, 3, 9)}
+    assert set(build_rows([late], labels_of([late]), NO_OUTCOMES, RETURNS)["date"]) == {date(2024, 3, 9)}
 
 
-SMALL = build_rows(DECISIONS[:2], labels_of(DECISIONS[:2]), NO_OUTCOMES)
+SMALL = build_rows(DECISIONS[:2], labels_of(DECISIONS[:2]), NO_OUTCOMES, RETURNS)
 
 
 @settings(max_examples=40, deadline=None)
@@ -205,6 +241,8 @@ def test_the_hash_changes_with_the_smallest_change_of_any_cell(row: int, column:
     match values[row]:
         case bool():
             values[row] = not values[row]
+        case int():
+            values[row] += 1
         case float():
             values[row] = np.nextafter(values[row], np.inf)
         case list():
@@ -223,9 +261,8 @@ def test_the_hash_changes_with_the_smallest_change_of_any_cell(row: int, column:
 
 def test_text_that_moves_between_rows_and_null_for_empty_change_the_hash() -> None:
     def hash_of(texts: list[str | None]) -> str:
-        return content_hash(
-            pl.DataFrame({"tenant": ["t"] * 2, "account": ["a"] * 2, "idea_id": ["1", "2"], "note": texts})
-        )
+        owner = {name: [name] * 2 for name in ("tenant", "account", "labels_version")}
+        return rows_hash(pl.DataFrame({**owner, "idea_id": ["1", "2"], "note": texts}))
 
     assert len({hash_of(["ab", ""]), hash_of(["a", "b"]), hash_of(["ab", None]), hash_of([None, "ab"])}) == 4
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import msgspec
 import numpy as np
@@ -10,13 +11,8 @@ import polars as pl
 import pytest
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
-from trading_assets.core.learning.evaluation import (
-    Evaluation,
-    area_under_curve,
-    deflated_sharpe,
-    evaluate,
-    interval_of,
-)
+from trading_assets.core.learning.evaluation import Evaluation, evaluate
+from trading_assets.core.learning.figures import area_under_curve
 
 
 @pytest.fixture(scope="module")
@@ -40,17 +36,6 @@ def test_scores_equal_those_of_scikit_learn(rows: pl.DataFrame, probability: np.
     assert found.skill == pytest.approx(1 - found.log_loss / found.baseline_log_loss)
 
 
-def test_of_each_decision_one_candidate_and_of_each_day_a_tenth_is_selected(
-    rows: pl.DataFrame, probability: np.ndarray
-) -> None:
-    found = evaluate(rows, probability, np.full(len(rows), 0.4))
-    scored = rows.with_columns(p=pl.Series(probability), day=pl.col("decided_at").dt.date())
-    best = scored.sort("p", descending=True).unique("signal_id", keep="first", maintain_order=True)
-    expected = pl.concat([part.sort("p", descending=True).head(8) for part in best.partition_by("day")])
-    assert sum(day.selected for day in found.days) == len(expected) == 80
-    assert found.selected_r.value == pytest.approx(expected["result_r"].mean())
-
-
 def test_the_order_of_the_rows_does_not_matter(rows: pl.DataFrame, probability: np.ndarray) -> None:
     order = np.random.default_rng(1).permutation(len(rows))
     straight = evaluate(rows, probability, np.full(len(rows), 0.4))
@@ -72,50 +57,78 @@ def test_the_worst_tier_is_measured_among_the_least_probable_rows(rows: pl.DataF
     assert 0.5 < found.worst_tier_share < 0.7
 
 
-def test_every_regime_has_its_figures(rows: pl.DataFrame, probability: np.ndarray) -> None:
+def test_every_regime_and_symbol_has_the_figures_of_its_rows_alone(rows: pl.DataFrame, probability: np.ndarray) -> None:
+    rows = rows.with_columns(
+        symbol=pl.when(pl.col("signal_id").str.contains("[1-4]$")).then(pl.lit("GBPUSD")).otherwise(pl.lit("EURUSD"))
+    )
+    found = evaluate(rows, probability, np.full(len(rows), 0.4), variants_tried=3)
+    assert [one.name for one in found.by_regime] == ["ranging", "trending_up"]
+    assert [one.name for one in found.by_symbol] == ["EURUSD", "GBPUSD"]
+    for groups, column in ((found.by_regime, "regime"), (found.by_symbol, "symbol")):
+        assert sum(one.rows for one in groups) == found.rows
+        assert sum(one.figures.selected for one in groups if one.figures) == sum(day.selected for day in found.days)
+        assert sum(one.figures.total_r.value for one in groups if one.figures) == pytest.approx(found.total_r.value)
+        for one in groups:
+            of_group = (rows[column] == one.name).to_numpy()
+            assert one.figures is not None
+            assert one.figures.brier == pytest.approx(
+                brier_score_loss(rows["is_win"].to_numpy()[of_group], probability[of_group])
+            )
+            assert one.figures.log_loss_gain.low <= one.figures.log_loss_gain.value <= one.figures.log_loss_gain.high
+            assert one.figures.calibration_error.low <= one.figures.calibration_error.high
+            assert one.figures.sharpe.deflated <= one.figures.sharpe.probabilistic
+
+
+def test_a_group_of_too_few_rows_or_days_has_no_figures_and_says_so(
+    rows: pl.DataFrame, probability: np.ndarray
+) -> None:
+    last = rows["decided_at"].max()
+    rare = rows.with_columns(regime=pl.when(pl.col("decided_at") >= last).then(pl.lit("rare")).otherwise("regime"))
+    found = evaluate(rare, probability, np.full(len(rows), 0.4))
+    by_name = {one.name: one for one in found.by_regime}
+    assert by_name["rare"].figures is None
+    assert by_name["rare"].text == "rare: too few (6 rows on 1 days)"
+    assert by_name["ranging"].figures is not None
+    assert by_name["ranging"].text.startswith("ranging: log loss gain ")
+    few_days = evaluate(rows.filter(pl.col("decided_at") < rows["decided_at"].min() + timedelta(days=4)),
+                        probability[: 4 * 72 * 6], np.full(4 * 72 * 6, 0.4))  # fmt: skip
+    assert all(one.figures is None for one in few_days.by_symbol)
+
+
+def test_the_equity_ends_at_the_total_and_the_band_holds_it(rows: pl.DataFrame, probability: np.ndarray) -> None:
     found = evaluate(rows, probability, np.full(len(rows), 0.4))
-    assert [figures.regime for figures in found.regimes] == ["ranging", "trending_up"]
-    assert sum(figures.rows for figures in found.regimes) == found.rows
-    assert sum(figures.selected for figures in found.regimes) == 80
+    assert len(found.equity) == len(found.days) == 10
+    assert found.equity[-1].total_r == pytest.approx(sum(day.selected_r for day in found.days))
+    assert found.equity[-1].total_r == pytest.approx(found.total_r.value)
+    assert (found.equity[-1].low, found.equity[-1].high) == (found.total_r.low, found.total_r.high)
+    assert all(point.low <= point.high for point in found.equity)
+    assert found.total_r.low < found.total_r.value < found.total_r.high
 
 
-def test_the_interval_holds_the_true_mean_about_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(3)
-    held = 0
-    for _ in range(200):
-        days = rng.normal(0.3, 1.0, 40)
-        interval = interval_of(days.tolist(), [1] * 40, 0.9)
-        held += interval.low <= 0.3 <= interval.high
-    assert 165 <= held <= 195
+def test_each_share_of_the_top_is_told_with_its_number(rows: pl.DataFrame) -> None:
+    knowing = np.clip(rows["result_r"].to_numpy() / 10 + 0.3, 0, 1)
+    found = evaluate(rows, knowing, np.full(len(rows), 0.4))
+    assert [one.share for one in found.top] == [0.01, 0.05, 0.1, 0.2]
+    assert found.top[2].result_r == found.selected_r
+    assert all(one.result_r.value > 1.0 for one in found.top)
 
 
-def test_the_interval_is_the_same_every_time_and_empty_counts_give_zero() -> None:
-    assert interval_of([1.0, 2.0, -1.0], [2, 3, 1], 0.95) == interval_of([1.0, 2.0, -1.0], [2, 3, 1], 0.95)
-    assert interval_of([0.0], [0], 0.95).value == 0.0
+def test_the_brier_score_comes_apart_and_together_again(rows: pl.DataFrame, probability: np.ndarray) -> None:
+    found = evaluate(rows, probability, np.full(len(rows), 0.4))
+    parts = found.brier_parts
+    assert parts is not None
+    whole = parts.reliability - parts.resolution + parts.uncertainty + parts.within_bins
+    assert whole == pytest.approx(found.brier, abs=1e-12)
 
 
-def test_more_variants_tried_lower_the_deflated_sharpe_ratio() -> None:
-    returns = np.random.default_rng(4).normal(0.4, 1.0, 60)
-    sharpe, alone = deflated_sharpe(returns, 1)
-    assert sharpe == pytest.approx(returns.mean() / returns.std(ddof=1))
-    probabilities = [alone] + [deflated_sharpe(returns, tried)[1] for tried in (2, 10, 100)]
-    assert probabilities == sorted(probabilities, reverse=True)
-    assert alone > 0.95 > probabilities[-1]
-
-
-def test_the_best_of_many_lucky_variants_is_seen_as_luck() -> None:
-    rng = np.random.default_rng(5)
-    believed = 0
-    for _ in range(200):
-        tried = rng.normal(0.0, 1.0, (20, 50))
-        best = tried[np.argmax(tried.mean(axis=1) / tried.std(axis=1))]
-        believed += deflated_sharpe(best, 20)[1] > 0.95
-    assert believed <= 12
-
-
-@pytest.mark.parametrize("returns", [[], [1.0, 2.0], [0.5, 0.5, 0.5, 0.5]])
-def test_too_few_or_equal_returns_prove_nothing(returns: list[float]) -> None:
-    assert deflated_sharpe(np.array(returns), 1) == (0.0, 0.0)
+@pytest.mark.parametrize("spoilt", [np.nan, -0.1, 1.1])
+def test_what_is_no_probability_cannot_be_judged(rows: pl.DataFrame, probability: np.ndarray, spoilt: float) -> None:
+    said = probability.copy()
+    said[7] = spoilt
+    with pytest.raises(ValueError, match="not between 0 and 1"):
+        evaluate(rows, said, np.full(len(rows), 0.4))
+    with pytest.raises(ValueError, match="not between 0 and 1"):
+        evaluate(rows, probability, np.where(np.arange(len(rows)) == 3, spoilt, 0.4))
 
 
 def test_one_kind_of_outcome_gives_an_area_of_a_half() -> None:

@@ -11,10 +11,10 @@ import pytest
 
 from trading_assets.core.errors import InputError, StateError
 from trading_assets.core.learning.meta_model import MetaModel, TrainingParams, matrix_of, train
-from trading_assets.core.release import CalibrationKnots
+from trading_assets.core.release import Calibration
 
 PARAMS = TrainingParams(trees=25, leaves=15, rows_per_leaf=50)
-KNOTS = CalibrationKnots(raw=(0.2, 0.5, 0.8), calibrated=(0.3, 0.45, 0.6))
+KNOTS = Calibration(raw=(0.2, 0.5, 0.8), calibrated=(0.3, 0.45, 0.6))
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,30 @@ def test_a_row_alone_scores_exactly_as_in_a_batch(rows: pl.DataFrame, model: Met
     assert np.array_equal(batch, np.concatenate([model.win_probability(matrix[i : i + 1]) for i in range(500)]))
     assert np.array_equal(batch, np.concatenate([model.win_probability(matrix[i : i + 6]) for i in range(0, 500, 6)]))
     assert np.array_equal(batch, model.win_probability(matrix.astype(np.float32)))
+
+
+@pytest.mark.parametrize(
+    "calibration",
+    [
+        Calibration(method="platt", parameters=(0.8, -0.1)),
+        Calibration(method="beta", parameters=(0.7, 1.1, 0.2)),
+    ],
+)
+def test_a_curve_rests_in_the_file_and_scores_a_row_alone_exactly_as_in_a_batch(
+    rows: pl.DataFrame, model: MetaModel, calibration: Calibration
+) -> None:
+    curved = MetaModel.from_bytes(model.calibrated(calibration).to_bytes())
+    assert (curved.calibration, curved.version) == (calibration, model.calibrated(calibration).version)
+    matrix = matrix_of(rows, 8)[:500].astype(np.float64)
+    batch = curved.win_probability(matrix)
+    assert np.array_equal(batch, np.concatenate([curved.win_probability(matrix[i : i + 1]) for i in range(500)]))
+    assert np.array_equal(batch, np.concatenate([curved.win_probability(matrix[i : i + 6]) for i in range(0, 500, 6)]))
+
+
+def test_the_file_of_a_model_from_before_there_were_curves_reads_as_the_very_same_version(model: MetaModel) -> None:
+    assert b'"calibration":{"raw":[0.2,0.5,0.8],"calibrated":[0.3,0.45,0.6]}' in model.to_bytes()
+    assert b'"method"' not in model.to_bytes()
+    assert MetaModel.from_bytes(model.to_bytes()).version == model.version
 
 
 def test_the_file_reads_back_as_the_same_model(rows: pl.DataFrame, model: MetaModel) -> None:

@@ -107,3 +107,22 @@ def test_a_time_outside_the_tables_is_refused(server_msc: int) -> None:
             rule.to_utc(server_msc)
         with pytest.raises(InputError, match="outside 1970 to 2099"):
             rule.to_utc_ms(np.array([0, server_msc], dtype=np.int64))
+
+
+@given(
+    st.sampled_from([rule for rule in RULES if rule.name in ("eu", "us")]),
+    st.integers(2008, 2090),
+    st.lists(st.integers(0, 6 * 3_600_000), min_size=2, max_size=30),
+)
+def test_in_autumn_only_the_second_hour_of_two_is_read_as_a_step_back(
+    rule: ClockRule, year: int, steps: list[int]
+) -> None:
+    """A server that runs on through its repeated hour: times go back only there, by less than an hour, and never ahead."""
+    month, last = (10, 31) if rule.name == "eu" else (11, 7)
+    day = next(d for d in range(last, last - 7, -1) if datetime(year, month, d, tzinfo=UTC).weekday() == 6)
+    start = datetime(year, month, day, tzinfo=UTC) - timedelta(hours=2)
+    instants = sorted(start + timedelta(milliseconds=step * 2) for step in steps)
+    read = [rule.to_utc(rule.to_server(at)) for at in instants]
+    assert all(timedelta(0) <= at - seen <= timedelta(hours=1) for at, seen in zip(instants, read, strict=True))
+    for at, seen in zip(instants, read, strict=True):
+        assert seen == at or rule.to_server(at) == rule.to_server(at - timedelta(hours=1))

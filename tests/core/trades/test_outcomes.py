@@ -13,7 +13,7 @@ from trading_assets.core.errors import StateError
 from trading_assets.core.ids import trade_id
 from trading_assets.core.records.decisions import Candidate, Decision
 from trading_assets.core.records.trading import Deal
-from trading_assets.core.trades.outcomes import END_OF_TEST, exit_reason, is_closed, outcome
+from trading_assets.core.trades.outcomes import END_OF_TEST, exit_reason, exits_of, is_closed, outcome
 from trading_assets.core.trades.path import PathSummary
 
 OPENED = datetime(2024, 3, 6, 10, 5, 1, tzinfo=UTC)
@@ -158,6 +158,17 @@ def test_the_last_exit_gives_the_reason() -> None:
     assert exit_reason(exits, "") == "stop"
 
 
+def test_a_deal_that_turns_a_netted_position_round_closes_what_was_open() -> None:
+    deals = [deal("IN", 1.0850), deal("OUT", 1.0860, "0.40", 1.0), deal("INOUT", 1.0870, "2.00", 2.0, kind="SELL")]
+    assert [one.volume_lots for one in exits_of(deals)] == [Decimal("0.40"), Decimal("0.60")]
+    assert is_closed(deals)
+    assert not is_closed(deals[:2])
+
+
+def test_a_position_closed_by_an_opposite_one_is_closed() -> None:
+    assert is_closed([deal("IN", 1.0850), deal("OUT_BY", 1.0860, minutes=1.0)])
+
+
 @pytest.mark.parametrize(
     "deals",
     [
@@ -167,7 +178,6 @@ def test_the_last_exit_gives_the_reason() -> None:
         [deal("IN", 1.0850), deal("OUT", 1.0860, "0.40")],
         [deal("IN", 1.0850), deal("OUT", 1.0860, "1.10")],
         [deal("IN", 1.0850, "0.5"), deal("IN", 1.0850, "0.5", kind="SELL"), deal("OUT", 1.0860)],
-        [deal("IN", 1.0850), deal("INOUT", 1.0850), deal("OUT", 1.0860)],
     ],
 )
 def test_deals_that_are_not_one_closed_trade_are_refused(deals: list[Deal]) -> None:

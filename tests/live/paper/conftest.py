@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -55,6 +56,8 @@ class ScriptedDaemon:
     hangs_up_after: int = 0
     received: list[Any] = field(default_factory=list)
     sessions: int = 0
+    connections: int = 0
+    with_book: bool = False
     bids: dict[str, float] = field(default_factory=dict)
     asks: dict[str, float] = field(default_factory=dict)
     positions: dict[str, Any] = field(default_factory=dict)
@@ -71,8 +74,8 @@ class ScriptedDaemon:
         return [update.deal.ticket for update in self.of(DealUpdate)]
 
     async def serve(self, connection: ServerConnection) -> None:
-        self.sessions += 1
-        session, out, expected, here = f"session-{self.sessions}", 0, 1, 0
+        self.connections += 1
+        session, out, expected, here = "", 0, 1, 0
 
         async def send(kind: type, **fields: Any) -> None:
             nonlocal out
@@ -82,6 +85,9 @@ class ScriptedDaemon:
         try:
             async for frame in connection:
                 message = decode_from_terminal(frame)
+                if isinstance(message, Hello):
+                    self.sessions += 1
+                    session, out, expected = f"session-{self.sessions}", 0, 1
                 assert message.seq == expected, f"sequence {message.seq} instead of {expected}"
                 assert message.session == ("" if isinstance(message, Hello) else session)
                 expected += 1
@@ -111,7 +117,7 @@ class ScriptedDaemon:
                 await send(Refusal, code="unauthenticated", text="the token is not known here; set it in settings.toml")
                 return
             await send(Welcome, tenant="t", account="a")
-            await send(Subscribe, symbols=self.symbols)
+            await send(Subscribe, symbols=self.symbols, with_book=self.with_book)
         elif isinstance(message, TerminalHeartbeat):
             for kind, fields in self.trade(self, message):
                 await send(kind, **fields)
@@ -120,9 +126,9 @@ class ScriptedDaemon:
 
 
 @asynccontextmanager
-async def listening(daemon: ScriptedDaemon) -> AsyncIterator[ScriptedDaemon]:
+async def listening(daemon: ScriptedDaemon, tls: ssl.SSLContext | None = None) -> AsyncIterator[ScriptedDaemon]:
     """Let the daemon listen on a free port."""
-    async with serve(daemon.serve, "127.0.0.1", daemon.port, compression=None, close_timeout=1) as server:
+    async with serve(daemon.serve, "127.0.0.1", daemon.port, compression=None, close_timeout=1, ssl=tls) as server:
         daemon.port = next(iter(server.sockets)).getsockname()[1]
         yield daemon
 

@@ -64,3 +64,10 @@ def test_quotes_nobody_trades_at_make_no_bars(market: Feed):
 def test_an_unknown_chart_is_named(market: Feed):
     with pytest.raises(InputError, match="GBPUSD M3"):
         history_bars(market, 10, int(market.server_msc[10]), query("M3"))
+
+
+def test_the_chart_holds_so_many_bars_and_older_ones_do_not_exist(market: Feed):
+    now_msc = int(market.server_msc[-1])
+    bars = history_bars(market, len(market), now_msc, query("M5"))
+    assert history_bars(market, len(market), now_msc, query("M5"), 50) == bars[-50:]
+    assert history_bars(market, len(market), now_msc, query("M5", to_msc=bars[-55].time_msc), 50) == ()

@@ -99,3 +99,26 @@ async def test_a_file_with_crossed_quotes_runs_through_to_its_end(shared_data: P
         summary = await Terminal(feed, setup(daemon)).run()
     assert summary["done"]
     assert summary["quotes"] == len(feed) == sum(len(batch.ticks) for batch in daemon.of(Ticks))
+
+
+@pytest.mark.parametrize(
+    ("clock", "start", "hours"),
+    [
+        ("utc", date(2024, 3, 8), [0, 0]),
+        ("-5", date(2024, 3, 8), [-5, -5]),
+        ("us", date(2024, 3, 8), [2, 3]),
+        ("us", date(2024, 11, 1), [3, 2]),
+        ("eu", date(2024, 3, 29), [2, 3]),
+        ("eu", date(2024, 10, 25), [3, 2]),
+        ("eu", date(2024, 3, 8), [2, 2]),
+    ],
+)
+def test_server_time_follows_each_clock_rule_through_both_changes(clock: str, start: date, hours: list[int]):
+    feed = from_synthetic(1, ["EURUSD"], start, 2, 1.0, clock)
+    offsets = feed.server_msc - feed.at_ms
+    assert [int(offsets[0]) // 3_600_000, int(offsets[-1]) // 3_600_000] == hours
+    assert (np.diff(feed.at_ms) > 0).all()
+    # The market opens at 17:00 in New York in both weeks: at midnight of a server on American dates.
+    if clock == "us":
+        firsts = feed.server_msc[np.flatnonzero(np.diff(feed.at_ms, prepend=0) > 86_400_000)]
+        assert all(int(first) % 86_400_000 < 600_000 for first in firsts)

@@ -66,6 +66,7 @@ candidates = table(
         *columns_of(Decision, "signal_id", "symbol", "timeframe", "bar_close_at", "decided_at"),
         *columns_of(Candidate, "kind", "exit_profile", "entry_price", "stop_price", "target_price", "timeout_bars"),
         *columns_of(Candidate, "risk_unit", "reward_r", "cost_r", "rule_score", "win_probability", "blended_score"),
+        *columns_of(DecisionInputs, "week_ends_at"),
         texts("blocking_filters", "Filters of this candidate that said block.", "core.decisions.filters"),
         flag("is_chosen", "Whether the decision chose it.", "raw_decisions"),
     ),

@@ -50,14 +50,20 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     obstacles: tuple[str, ...]
 
 
-def act(strategy: Strategy, position: OpenPosition | None, at: datetime, signal: Signal) -> Verdict:
-    """Return what to do at the close of the bar at `at`."""
+def act(
+    strategy: Strategy,
+    position: OpenPosition | None,
+    at: datetime,
+    signal: Signal,
+    week_ends_at: datetime | None = None,
+) -> Verdict:
+    """Return what to do at the close of the bar at `at`; `week_ends_at`: end of the symbol's own week, where it is told."""
     may_enter = signal.entry_side != 0 and not signal.obstacles
     suggestion: Suggestion = "WAIT" if not may_enter else "LONG" if signal.entry_side > 0 else "SHORT"
     action, reason = (
         _flat(strategy, signal, may_enter)
         if position is None
-        else _in_position(strategy, position, at, signal, may_enter)
+        else _in_position(strategy, position, at, signal, may_enter, week_ends_at)
     )
     if action == "CLOSE":
         suggestion = "WAIT"
@@ -82,14 +88,19 @@ def _flat(strategy: Strategy, signal: Signal, may_enter: bool) -> tuple[Action, 
 
 
 def _in_position(
-    strategy: Strategy, position: OpenPosition, at: datetime, signal: Signal, may_enter: bool
+    strategy: Strategy,
+    position: OpenPosition,
+    at: datetime,
+    signal: Signal,
+    may_enter: bool,
+    week_ends_at: datetime | None,
 ) -> tuple[Action, str]:
     side = 1 if position.side == "BUY" else -1
     name, other = ("LONG", "SHORT") if side > 0 else ("SHORT", "LONG")
     own, against = (signal.long, signal.short) if side > 0 else (signal.short, signal.long)
     if signal.is_pending:
         return "HOLD", f"the {name} is held until the result of the pending order is known"
-    match due(strategy, position, at):
+    match due(strategy, position, at, week_ends_at):
         case "weekend":
             return "CLOSE", f"the {name} is closed before the weekend"
         case "timeout":
@@ -106,9 +117,11 @@ def _in_position(
     return "HOLD", f"the {name} is held: its strength is {own:.2f}"
 
 
-def due(strategy: Strategy, position: OpenPosition, at: datetime) -> Literal["weekend", "timeout", ""]:
+def due(
+    strategy: Strategy, position: OpenPosition, at: datetime, week_ends_at: datetime | None = None
+) -> Literal["weekend", "timeout", ""]:
     """Return why a position must be closed at `at` whatever the signal says; empty when it need not."""
-    if minutes_to_weekend(strategy.filters, at) <= strategy.filters.weekend_exit_minutes:
+    if minutes_to_weekend(strategy.filters, at, week_ends_at) <= strategy.filters.weekend_exit_minutes:
         return "weekend"
     return "timeout" if position.bars_held >= position.timeout_bars else ""
 
@@ -118,4 +131,4 @@ def close_reason(strategy: Strategy, decision: Decision) -> ExitReason | None:
     position = decision.inputs.position
     if position is None or decision.action not in ("CLOSE", "REVERSE"):
         return None
-    return due(strategy, position, decision.bar_close_at) or "signal"
+    return due(strategy, position, decision.bar_close_at, decision.inputs.week_ends_at) or "signal"

@@ -13,10 +13,10 @@ import numpy as np
 from trading_assets.core.decisions import filters, scoring
 from trading_assets.core.decisions.candidate_filters import candidate_verdicts
 from trading_assets.core.decisions.candidates import Idea, ideas, unpriced
-from trading_assets.core.decisions.filters import Scene
 from trading_assets.core.decisions.forecasts import Columns, View, columns, view
 from trading_assets.core.decisions.scoring import Mirror, candidate_feature_names, mirror
 from trading_assets.core.decisions.strategy import Strategy
+from trading_assets.core.decisions.verdicts import Scene
 from trading_assets.core.errors import InputError
 from trading_assets.core.features.feature_set import FEATURE_SETS, FeatureSet
 from trading_assets.core.features.regimes import classify
@@ -27,6 +27,7 @@ from trading_assets.core.records.decisions import (
     FeatureWindowReference,
     FilterVerdict,
     Regime,
+    SymbolState,
     WindowReference,
 )
 from trading_assets.core.records.record import Mode
@@ -117,7 +118,7 @@ def assess(
     )
     # Without an ATR there is no distance to put a stop at, so there are no ideas to price.
     priced = () if atr is None else ideas(strategy, inputs, atr)
-    judged = [_candidate(strategy, idea, opinion, regime, signal) for idea in priced]
+    judged = [_candidate(strategy, idea, opinion, regime, signal, inputs.symbol_state) for idea in priced]
     if release.model is not None and judged:
         judged = _with_model(plan, features, regime, opinion, inputs, judged, release)
     if inputs.position is not None:
@@ -132,7 +133,9 @@ def strength(candidates: Sequence[Candidate], side: int) -> float:
     return max([candidate.blended_score for candidate in candidates if candidate.kind == kind], default=0.5)
 
 
-def _candidate(strategy: Strategy, idea: Idea, opinion: View, regime: Regime, signal: str) -> Candidate:
+def _candidate(
+    strategy: Strategy, idea: Idea, opinion: View, regime: Regime, signal: str, symbol: SymbolState
+) -> Candidate:
     score = scoring.rule_score(strategy.weights, idea, opinion.consensus, opinion.dispersion, regime)
     return Candidate(
         idea_id=idea_id(signal, idea.kind, idea.profile.name),
@@ -148,7 +151,7 @@ def _candidate(strategy: Strategy, idea: Idea, opinion: View, regime: Regime, si
         rule_score=score,
         win_probability=None,
         blended_score=score,
-        filters=candidate_verdicts(strategy.filters, idea),
+        filters=candidate_verdicts(strategy.filters, idea, symbol),
     )
 
 

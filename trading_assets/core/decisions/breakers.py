@@ -1,8 +1,8 @@
 """Breakers: what reduces or stops entries for the whole account, and when each lets go again.
 
 Some follow from what the decision sees (drawdown, losses, order rate, confidence, data, model); others are kept outside and
-arrive in the risk state: halt, slippage anomaly, account (no money, or the broker switched trading off), and whatever
-else the daemon trips. All here are pure functions;
+arrive in the risk state: halt, slippage anomaly, account (no money, or the broker switched trading off), journal,
+reconciliation, and whatever else the daemon trips. All here are pure functions;
 keeping the tripped ones across restarts is the daemon's work with `advance`, which says what to keep and record.
 Breakers stop entries only: exits are never held back.
 """
@@ -20,11 +20,13 @@ from trading_assets.core.decisions.strategy import BreakerLimits
 from trading_assets.core.records.decisions import AccountState, BreakerState, RiskState
 
 Effect = Literal["none", "halve", "stop"]
-ResetBy = Literal["cause", "day", "week", "person"]
+ResetBy = Literal["cause", "day", "week", "person", "daemon"]
 
 
 class BreakerRule(msgspec.Struct, frozen=True):
     """What a breaker does while tripped, and what resets it: its cause going away, a new day or week, a person.
+
+    `daemon`: what tripped it looks again, and resets it once it is mended; a person may, too, and it trips again if it is not.
 
     One of scope "decision" concerns a single decision: the decision records it and nothing is kept.
     """
@@ -44,13 +46,16 @@ RULES: tuple[BreakerRule, ...] = (
     BreakerRule("order_rate", "stop", "cause"),
     BreakerRule("slippage_anomaly", "stop", "person"),
     BreakerRule("account", "stop", "person"),
+    BreakerRule("journal", "stop", "daemon"),
+    BreakerRule("clock", "stop", "daemon"),
+    BreakerRule("reconciliation", "stop", "daemon"),
     BreakerRule("data", "stop", "cause", "decision"),
     BreakerRule("low_confidence", "stop", "cause", "decision"),
     BreakerRule("model_absent", "none", "cause"),
 )
 RULE_BY_NAME: dict[str, BreakerRule] = {rule.breaker: rule for rule in RULES}
 
-# The daemon may trip breakers of its own (reconciliation, journal, ...): they stop entries until it resets them.
+# The daemon may trip breakers that are not listed: they stop entries until a person resets them.
 _OTHER = BreakerRule("other", "stop", "person")
 _CLEAR = {
     rule.breaker: BreakerState(breaker=rule.breaker, is_tripped=False, effect=rule.effect, cause="") for rule in RULES
@@ -220,6 +225,24 @@ def latched(kept: Iterable[KeptBreaker], at: datetime) -> tuple[BreakerState, ..
     )
 
 
+def remembered(
+    kept: tuple[KeptBreaker, ...], breaker: str, change: Literal["trip", "reset"], effect: str, cause: str, at: datetime
+) -> tuple[KeptBreaker, ...]:
+    """Return what is kept after a recorded trip or reset: folded over the records, what is tripped now."""
+    others = tuple(other for other in kept if other.state.breaker != breaker)
+    if change == "reset":
+        return others
+    state = BreakerState(breaker=breaker, is_tripped=True, effect=effect, cause=cause)
+    return (*others, KeptBreaker(state=state, tripped_at=at))
+
+
+def inherited(kept: tuple[KeptBreaker, ...], seen: RiskState, at: datetime) -> tuple[KeptBreaker, ...]:
+    """Return what is kept with those a recorded risk state names and no record read so far does: tripped long before."""
+    known = {other.state.breaker for other in kept}
+    older = [KeptBreaker(state=state, tripped_at=at) for state in seen.breakers if state.breaker not in known]
+    return (*kept, *older)
+
+
 def week_of(at: datetime) -> datetime:
     """Return the start of the trading week: Sunday 00:00 UTC."""
     day = at.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -234,7 +257,7 @@ def _reset_cause(rule: BreakerRule, tripped_at: datetime, at: datetime, *, is_se
             return "a new day has begun" if at.date() > tripped_at.date() else ""
         case "week":
             return "a new week has begun" if week_of(at) > week_of(tripped_at) else ""
-        case "person":
+        case "person" | "daemon":
             return ""
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from trading_assets.core.decisions.candidates import Idea
-from trading_assets.core.decisions.filters import verdict_on
 from trading_assets.core.decisions.strategy import FilterLimits
-from trading_assets.core.records.decisions import FilterVerdict
+from trading_assets.core.decisions.verdicts import verdict_on
+from trading_assets.core.records.decisions import FilterVerdict, SymbolState
 
 
-def candidate_verdicts(limits: FilterLimits, idea: Idea) -> tuple[FilterVerdict, ...]:
+def candidate_verdicts(limits: FilterLimits, idea: Idea, symbol: SymbolState) -> tuple[FilterVerdict, ...]:
     """Return the verdict of every candidate filter, in their order."""
-    return tuple([judge(limits, idea) for judge in CANDIDATE_FILTERS])
+    return tuple([judge(limits, idea, symbol) for judge in CANDIDATE_FILTERS])
 
 
-def cost(limits: FilterLimits, idea: Idea) -> FilterVerdict:
+def cost(limits: FilterLimits, idea: Idea, _symbol: SymbolState) -> FilterVerdict:
     """Spread and commission must be small beside the risk."""
     return verdict_on(
         "cost",
@@ -27,7 +27,7 @@ def cost(limits: FilterLimits, idea: Idea) -> FilterVerdict:
     )
 
 
-def reward(limits: FilterLimits, idea: Idea) -> FilterVerdict:
+def reward(limits: FilterLimits, idea: Idea, _symbol: SymbolState) -> FilterVerdict:
     """The target, after costs, must be worth the risk."""
     net = idea.reward_r - idea.cost_r
     return verdict_on(
@@ -40,7 +40,7 @@ def reward(limits: FilterLimits, idea: Idea) -> FilterVerdict:
     )
 
 
-def prices(_limits: FilterLimits, idea: Idea) -> FilterVerdict:
+def prices(_limits: FilterLimits, idea: Idea, _symbol: SymbolState) -> FilterVerdict:
     """Stop and target must be prices, on the right side of the entry."""
     lowest = min(idea.stop_price, idea.target_price)
     return verdict_on(
@@ -53,4 +53,17 @@ def prices(_limits: FilterLimits, idea: Idea) -> FilterVerdict:
     )
 
 
-CANDIDATE_FILTERS: tuple[Callable[[FilterLimits, Idea], FilterVerdict], ...] = (cost, reward, prices)
+def side(_limits: FilterLimits, idea: Idea, symbol: SymbolState) -> FilterVerdict:
+    """The broker may allow one side alone."""
+    allowed = {"long_only": 1, "short_only": -1}.get(symbol.trade_mode, idea.side)
+    return verdict_on(
+        "side",
+        idea.side != allowed,
+        idea.kind,
+        symbol.trade_mode,
+        "the broker allows this side",
+        f"the broker allows {symbol.symbol} to be opened {'LONG' if allowed > 0 else 'SHORT'} only",
+    )
+
+
+CANDIDATE_FILTERS: tuple[Callable[[FilterLimits, Idea, SymbolState], FilterVerdict], ...] = (cost, reward, prices, side)

@@ -1,7 +1,7 @@
 """The cohort of a decision: every idea it could act on, priced at the same quote at the same time.
 
 LONG and SHORT with each exit profile, always; HOLD and CLOSE while a position is open. Prices are on the symbol's tick
-grid and respect its stops level. Scores and verdicts are given elsewhere (scoring, filters).
+grid and respect its stops and freeze levels. Scores and verdicts are given elsewhere (scoring, filters).
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def ideas(strategy: Strategy, inputs: DecisionInputs, atr: float) -> list[Idea]:
     """
     symbol = inputs.symbol_state
     bid, ask = ticks(inputs.bid, symbol.tick_size), ticks(inputs.ask, symbol.tick_size)
-    level = ticks_at_least(symbol.stops_level * symbol.point, symbol.tick_size) if symbol.stops_level > 0 else 0
+    # Inside the freeze level a stop could not be changed any more and the position not be closed.
+    least = max(symbol.stops_level, symbol.freeze_level)
+    level = ticks_at_least(least * symbol.point, symbol.tick_size) if least > 0 else 0
     cost = (ask - bid) * symbol.tick_size + commission_distance(symbol)
     profiles = strategy.exit_profiles
     return [

@@ -26,7 +26,9 @@ from trading_assets.core.decisions.assessment import (
 )
 from trading_assets.core.decisions.forecasts import View, support
 from trading_assets.core.decisions.sizing import Size
-from trading_assets.core.decisions.strategy import Strategy
+from trading_assets.core.decisions.source import decisions_version
+from trading_assets.core.decisions.strategy import Strategy, binding, restricted
+from trading_assets.core.decisions.verdicts import blocking
 from trading_assets.core.errors import StateError
 from trading_assets.core.features.feature_set import encode_vector, extractor_version
 from trading_assets.core.ids import signal_id
@@ -46,12 +48,19 @@ def decide(strategy: Strategy, context: DecisionContext, features: np.ndarray, r
     signal = signal_id(
         context.bar_close_at, context.tenant, context.account, context.symbol, strategy.timeframe, versions.strategy
     )
+    # The record names the strategy; what the trader allows beyond it is in the inputs (invariant 6).
+    limits = context.inputs.limits
+    own, strategy = strategy, strategy if limits is None else restricted(strategy, limits)
     seen = assess(strategy, plan, context, features, release, signal)
     leading = _leading(seen.candidates, strategy.open_threshold)
     states = _breakers(strategy, context.inputs, seen, leading, release)
     size = _size(strategy, context.inputs, leading, states)
     verdict = act(
-        strategy, context.inputs.position, context.bar_close_at, _signal(strategy, seen, leading, states, size)
+        strategy,
+        context.inputs.position,
+        context.bar_close_at,
+        _signal(strategy, seen, leading, states, size),
+        context.inputs.week_ends_at,
     )
     chosen = leading if verdict.suggestion != "WAIT" else None
     is_entry = chosen is not None and verdict.action in ("OPEN", "REVERSE")
@@ -98,7 +107,9 @@ def decide(strategy: Strategy, context: DecisionContext, features: np.ndarray, r
         warnings=wording.warnings(
             strategy, context.inputs, seen.view, seen.verdicts, states, size if is_entry else None
         ),
-        reasons=wording.reasons(strategy, seen.regime, seen.view, leading, verdict),
+        reasons=wording.reasons(
+            strategy, seen.regime, seen.view, leading, verdict, () if limits is None else binding(own, limits)
+        ),
     )
 
 
@@ -109,7 +120,7 @@ def _leading(candidates: tuple[Candidate, ...], threshold: float) -> Candidate |
     for candidate in candidates:
         if candidate.kind in ("LONG", "SHORT"):
             score = candidate.blended_score
-            key = (score > threshold and not filters.blocking(candidate.filters), score)
+            key = (score > threshold and not blocking(candidate.filters), score)
             if key > best_key:
                 best, best_key = candidate, key
     return best
@@ -119,15 +130,17 @@ def _breakers(
     strategy: Strategy, inputs: DecisionInputs, seen: Assessment, leading: Candidate | None, release: Release
 ) -> tuple[BreakerState, ...]:
     is_strong = leading is not None and leading.blended_score > strategy.open_threshold
-    stale = [
-        verdict.reason for verdict in seen.verdicts if verdict.filter == "stale_data" and verdict.verdict == "block"
+    problems = [
+        verdict.reason
+        for verdict in seen.verdicts
+        if verdict.verdict == "block" and verdict.filter in filters.DATA_FILTERS
     ]
     return breakers.evaluate(
         strategy.breakers,
         inputs.account_state,
         inputs.risk,
         confidence=support(seen.view.forecasts, side_of(leading)) if leading is not None and is_strong else None,
-        data_problem=stale[0] if stale else "",
+        data_problem="; ".join(problems),
         has_model=release.model is not None,
     )
 
@@ -146,6 +159,8 @@ def _size(
         leading.entry_price,
         leading.stop_price,
         breakers.size_factor(states),
+        inputs.risk.long_lots if side_of(leading) > 0 else inputs.risk.short_lots,
+        inputs.risk.reserved_margin,
     )
 
 
@@ -157,12 +172,12 @@ def _signal(
     size: Size,
 ) -> Signal:
     """Gather the strengths and everything that stands in the way of an entry, in words."""
-    obstacles = [verdict.reason for verdict in filters.blocking(seen.verdicts)]
+    obstacles = [verdict.reason for verdict in blocking(seen.verdicts)]
     obstacles += [f"breaker {state.breaker}: {state.cause}" for state in breakers.stops_entries(states)]
     side = 0
     if leading is not None and leading.blended_score > strategy.open_threshold:
         side = side_of(leading)
-        obstacles += [verdict.reason for verdict in filters.blocking(leading.filters)]
+        obstacles += [verdict.reason for verdict in blocking(leading.filters)]
         if not size.volume_lots:
             obstacles.append(f"no volume: {size.bound}")
     return Signal(
@@ -210,6 +225,7 @@ def _cached_versions(strategy: Strategy, feature_set: str, release: str, model: 
         extractor=extractor_version(),
         release=release,
         model=model,
+        decisions=decisions_version(),
     )
 
 

@@ -31,8 +31,11 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the recomputed decision is the recorded one, where not, and the decision in words."""
 
     is_identical: bool
+    """Bit for bit; which version of the code made it does not count."""
     differences: tuple[Difference, ...]
     words: tuple[str, ...]
+    other_version: str = ""
+    """Which version recorded it, where it differs and was another one: no difference says that anything is wrong then."""
 
 
 def context_of(decision: Decision) -> DecisionContext:
@@ -61,9 +64,24 @@ def recompute(strategy: Strategy, decision: Decision, release: Release, features
 
 def explain(decision: Decision, recomputed: Decision) -> Explanation:
     """Compare the encoded bytes of both, name every field that differs, and say why it was LONG, SHORT or WAIT."""
+    made, here = decision.versions, recomputed.versions
+    versions = msgspec.structs.replace(here, code=made.code, decisions=made.decisions)
+    recomputed = msgspec.structs.replace(recomputed, versions=versions)
     is_identical = encode_record(decision) == encode_record(recomputed)
     differences = () if is_identical else tuple(_differences("", _plain(decision), _plain(recomputed)))
-    return Explanation(is_identical=is_identical, differences=differences, words=tuple(describe(decision)))
+    is_other = (made.decisions, made.extractor) != (here.decisions, here.extractor)
+    return Explanation(
+        is_identical=is_identical,
+        differences=differences,
+        words=tuple(describe(decision)),
+        other_version="" if is_identical or not is_other else _version(decision),
+    )
+
+
+def _version(decision: Decision) -> str:
+    """Name the version that made a decision."""
+    versions = decision.versions
+    return f"software {versions.code}, decisions {versions.decisions or 'of before they had a version'}, {versions.extractor}"
 
 
 def describe(decision: Decision) -> list[str]:

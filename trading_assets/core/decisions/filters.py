@@ -1,36 +1,18 @@
 """Filters: what keeps a decision from entering, each with the value it saw, its limit and a sentence.
 
-COHORT_FILTERS hold for every candidate of a decision; those of one candidate are in `candidate_filters`. A filter without
+COHORT_FILTERS hold for every candidate of a decision, those of `broker_filters` among them; those of one candidate are in
+`candidate_filters`. A filter without
 its source says `not_available` and does not block. Filters concern entries; what closes a position is in `actions`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 
-import msgspec
-
-from trading_assets.core.decisions.strategy import Strategy
+from trading_assets.core.decisions.broker_filters import BROKER_FILTERS
+from trading_assets.core.decisions.verdicts import Scene, not_available, verdict_on
 from trading_assets.core.decisions.weekend import minutes_to_weekend
-from trading_assets.core.records.decisions import DecisionInputs, FilterVerdict, Regime
-from trading_assets.core.records.record import Verdict
-
-
-class Scene(msgspec.Struct, frozen=True):
-    """What the cohort's filters look at."""
-
-    strategy: Strategy
-    inputs: DecisionInputs
-    bar_close_at: datetime
-    known_at: datetime
-    minimum_bars: int
-    regime: Regime
-    consensus: float
-    dispersion: float
-    atr: float | None
-    """ATR of the base timeframe in price; None when it is not known yet."""
-    volatility_ratio: float | None
+from trading_assets.core.records.decisions import FilterVerdict
 
 
 def cohort_verdicts(scene: Scene) -> tuple[FilterVerdict, ...]:
@@ -38,44 +20,7 @@ def cohort_verdicts(scene: Scene) -> tuple[FilterVerdict, ...]:
     return tuple([judge(scene) for judge in COHORT_FILTERS])
 
 
-def blocking(verdicts: tuple[FilterVerdict, ...]) -> list[FilterVerdict]:
-    """Return the verdicts that block."""
-    return [verdict for verdict in verdicts if verdict.verdict == "block"]
-
-
-def verdict_on(name: str, is_blocked: bool, observed: str, limit: str, passing: str, blocking_: str) -> FilterVerdict:
-    verdict: Verdict = "block" if is_blocked else "pass"
-    reason = blocking_ if is_blocked else passing
-    return FilterVerdict(filter=name, verdict=verdict, observed=observed, limit=limit, reason=reason)
-
-
 # --- the whole cohort ---------------------------------------------------------------------------------------------
-
-
-def trade_allowed(scene: Scene) -> FilterVerdict:
-    """The terminal must allow trading on the account."""
-    is_allowed = scene.inputs.account_state.trade_allowed
-    return verdict_on(
-        "trade_allowed",
-        not is_allowed,
-        "allowed" if is_allowed else "forbidden",
-        "allowed",
-        "the terminal allows trading",
-        "the terminal forbids trading on this account",
-    )
-
-
-def allowed_symbol(scene: Scene) -> FilterVerdict:
-    """The strategy or the trader may name the only symbols to trade."""
-    symbol, allowed = scene.inputs.symbol_state.symbol, scene.strategy.allowed_symbols
-    return verdict_on(
-        "allowed_symbol",
-        bool(allowed) and symbol not in allowed,
-        symbol,
-        ",".join(allowed) or "any",
-        "the symbol may be traded",
-        f"{symbol} is not among the symbols allowed",
-    )
 
 
 def history(scene: Scene) -> FilterVerdict:
@@ -96,9 +41,14 @@ def history(scene: Scene) -> FilterVerdict:
 
 
 def stale_data(scene: Scene) -> FilterVerdict:
-    """The quote decided on must be recent, by the clock of its origin, both at the bar's close and when it is decided."""
-    age = max((scene.known_at - scene.inputs.quote_at).total_seconds(), 0.0)
+    """Quote and bar must be recent by the clock of their origin, and not have been delivered late."""
+    inputs = scene.inputs
+    age = max((scene.known_at - min(inputs.quote_at, scene.bar_close_at)).total_seconds(), 0.0)
     limit = scene.strategy.filters.max_quote_age_s
+    if inputs.is_late:
+        return verdict_on(
+            "stale_data", True, "late", f"{limit:g} s", "", "the quote was delivered late: it is recorded, not traded"
+        )
     return verdict_on(
         "stale_data",
         age > limit,
@@ -109,12 +59,20 @@ def stale_data(scene: Scene) -> FilterVerdict:
     )
 
 
+def bar_data(scene: Scene) -> FilterVerdict:
+    """The bar must be made of all its quotes, in time: with some missing its prices are not the market's."""
+    problem = scene.inputs.bar_problem
+    return verdict_on(
+        "bar_data", bool(problem), problem or "complete", "complete", "the bar has all its quotes", problem
+    )
+
+
 def spread(scene: Scene) -> FilterVerdict:
     """The spread must be small beside the usual range of a bar."""
     inputs, limit = scene.inputs, scene.strategy.filters.max_spread_atr
     points = (inputs.ask - inputs.bid) / inputs.symbol_state.point
     if scene.atr is None:
-        return _not_available(
+        return not_available(
             "spread", f"{points:.1f} points", f"{limit:g} ATR", "there is no ATR to hold the spread against"
         )
     share = (inputs.ask - inputs.bid) / scene.atr
@@ -146,7 +104,7 @@ def session(scene: Scene) -> FilterVerdict:
 def weekend(scene: Scene) -> FilterVerdict:
     """No entries shortly before the weekend, nor in it."""
     limits = scene.strategy.filters
-    left = minutes_to_weekend(limits, scene.bar_close_at)
+    left = minutes_to_weekend(limits, scene.bar_close_at, scene.inputs.week_ends_at)
     return verdict_on(
         "weekend",
         left <= limits.weekend_entry_minutes,
@@ -181,7 +139,7 @@ def volatility(scene: Scene) -> FilterVerdict:
     """No entries while the market moves far more than it usually does."""
     ratio, limit = scene.volatility_ratio, scene.strategy.filters.max_volatility_ratio
     if ratio is None:
-        return _not_available("volatility", "none", f"{limit:g}", "there is too little history for a usual volatility")
+        return not_available("volatility", "none", f"{limit:g}", "there is too little history for a usual volatility")
     return verdict_on(
         "volatility",
         ratio > limit,
@@ -233,23 +191,24 @@ def pending_orders(scene: Scene) -> FilterVerdict:
 
 def positions(scene: Scene) -> FilterVerdict:
     """The account may hold so many positions; one on this symbol makes room when it is reversed."""
-    held = scene.inputs.risk.open_positions - (scene.inputs.position is not None)
-    limit = scene.strategy.max_positions
+    risk, limit = scene.inputs.risk, scene.strategy.max_positions
+    open_, pending = risk.open_positions - (scene.inputs.position is not None), risk.pending_entries
+    words = f"{open_} positions are open on other symbols"
     return verdict_on(
         "positions",
-        held >= limit,
-        str(held),
+        open_ + pending >= limit,
+        str(open_ + pending),
         f"under {limit}",
         "there is room for a position",
-        f"{held} positions are open on other symbols, the limit is {limit}",
+        f"{words}{f' and {pending} entries are under way' if pending else ''}, the limit is {limit}",
     )
 
 
 COHORT_FILTERS: tuple[Callable[[Scene], FilterVerdict], ...] = (
-    trade_allowed,
-    allowed_symbol,
+    *BROKER_FILTERS,
     history,
     stale_data,
+    bar_data,
     spread,
     session,
     weekend,
@@ -262,12 +221,10 @@ COHORT_FILTERS: tuple[Callable[[Scene], FilterVerdict], ...] = (
     positions,
 )
 
+# Filters about quotes and bars: while one blocks, the breaker `data` is tripped for the decision.
+DATA_FILTERS = frozenset({"stale_data", "bar_data"})
 # Filters about what is seen: while one blocks, a signal means nothing, so it does not close a position either.
-SIGHT_FILTERS = frozenset({"history", "stale_data"})
+SIGHT_FILTERS = frozenset({"history", *DATA_FILTERS})
 
 
-def _not_available(name: str, observed: str, limit: str, reason: str) -> FilterVerdict:
-    return FilterVerdict(filter=name, verdict="not_available", observed=observed, limit=limit, reason=reason)
-
-
-_NEWS = _not_available("news", "no calendar", "none", "no news calendar is connected; announcements are not considered")
+_NEWS = not_available("news", "no calendar", "none", "no news calendar is connected; announcements are not considered")

@@ -27,7 +27,7 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     volume_lots: Decimal
     risk_amount: Decimal
     bound: str
-    """risk, volume_max, leverage or margin; or why the volume is 0."""
+    """risk, volume_max, volume_limit, leverage or margin; or why the volume is 0."""
 
 
 def size(
@@ -37,10 +37,13 @@ def size(
     entry_price: float,
     stop_price: float,
     factor: Decimal,
+    held_lots: Decimal = Decimal(0),
+    reserved_margin: Decimal = Decimal(0),
 ) -> Size:
     """Return the volume whose loss at the stop is at most `risk_per_trade` of equity times `factor`.
 
-    The loss counts the price distance and the commission of both sides; leverage, margin and the symbol's largest volume bind too.
+    The loss counts the price distance and the commission of both sides; leverage, margin and the symbol's largest volume bind
+    too. `held_lots` is held or ordered on this side already, `reserved_margin` will be bound by entries under way.
     """
     per_lot = loss_per_lot(symbol, entry_price, stop_price)
     if account.equity <= 0 or per_lot <= 0 or symbol.volume_step <= 0:
@@ -50,16 +53,21 @@ def size(
     budget = account.equity * Decimal(str(strategy.risk_per_trade)) * factor
     lot_value = _value(symbol, Decimal(str(entry_price)))
     by_leverage = _DOWN.divide(account.equity * Decimal(str(strategy.max_leverage)), lot_value)
-    margin = max(account.margin_free, _ZERO) * Decimal(str(strategy.max_margin_share)) * max(account.leverage, 1)
+    margin = (
+        max(account.margin_free - reserved_margin, _ZERO)
+        * Decimal(str(strategy.max_margin_share))
+        * max(account.leverage, 1)
+    )
     bounds = {
         "risk": _DOWN.divide(budget, per_lot),
         "leverage": by_leverage,
         "margin": _DOWN.divide(margin, lot_value),
         "volume_max": symbol.volume_max,
     }
+    if symbol.volume_limit > 0:
+        bounds["volume_limit"] = max(symbol.volume_limit - held_lots, _ZERO)
     bound = min(bounds, key=bounds.__getitem__)
-    steps = _DOWN.divide_int(bounds[bound], symbol.volume_step)
-    volume = steps * symbol.volume_step
+    volume = floored(bounds[bound], symbol)
     if volume < symbol.volume_min or volume <= 0:
         return Size(
             volume_lots=_ZERO,
@@ -67,6 +75,20 @@ def size(
             bound=f"{bound} allows {volume.normalize():f} lots, the smallest volume is {symbol.volume_min.normalize():f}",
         )
     return Size(volume_lots=volume, risk_amount=(volume * per_lot).quantize(_CENT, ROUND_UP, _UP), bound=bound)
+
+
+def floored(volume: Decimal, symbol: SymbolState) -> Decimal:
+    """Return the largest volume the symbol allows that is not above this one; below its smallest one, 0 or less."""
+    if volume < symbol.volume_min:
+        return _ZERO
+    steps = _DOWN.divide_int(volume - symbol.volume_min, symbol.volume_step)
+    return symbol.volume_min + steps * symbol.volume_step
+
+
+def margin_of(symbol: SymbolState, volume_lots: Decimal, price: float, leverage: int) -> Decimal:
+    """Return the margin a position binds, at least, by its value and the account's leverage."""
+    value = _value(symbol, Decimal(str(price))) * volume_lots
+    return _UP.divide(value, Decimal(max(leverage, 1))).quantize(_CENT, ROUND_UP, _UP)
 
 
 def loss_per_lot(symbol: SymbolState, entry_price: float, stop_price: float) -> Decimal:

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from trading_assets.core.errors import InputError
+from trading_assets.core.records.decisions import TraderLimits
 
 Share = Annotated[float, Meta(gt=0.0, le=1.0)]
 Score = Annotated[float, Meta(ge=0.0, le=1.0)]
@@ -141,37 +142,37 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True, forbi
         return Strategy.from_json(msgspec.json.encode(merged))
 
 
-class TraderLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the trader allows at the terminal; null leaves the strategy's own limit."""
-
-    risk_per_trade: Share | None = None
-    max_drawdown: Share | None = None
-    max_positions: Count | None = None
-    allowed_symbols: tuple[str, ...] = ()
-
-
+@lru_cache(maxsize=16)
 def restricted(strategy: Strategy, limits: TraderLimits) -> Strategy:
-    """Return the strategy under the trader's limits: of two limits the stricter one binds."""
+    """Return the strategy under the trader's limits: of two limits the stricter one binds.
+
+    Which symbols the trader allows is looked at by the filter of that name. A limit of nothing allows nothing (invariant 9).
+    """
     stop = _stricter(strategy.breakers.drawdown_stop, limits.max_drawdown)
-    symbols = strategy.allowed_symbols or limits.allowed_symbols
-    if strategy.allowed_symbols and limits.allowed_symbols:
-        symbols = tuple(symbol for symbol in strategy.allowed_symbols if symbol in limits.allowed_symbols)
-        if not symbols:
-            raise InputError(
-                "applying",
-                "the trader's limits",
-                f"none of the strategy's symbols {', '.join(strategy.allowed_symbols)} is allowed",
-                "allow one of them in the terminal or change the strategy's symbols",
-            )
     return msgspec.structs.replace(
         strategy,
         risk_per_trade=_stricter(strategy.risk_per_trade, limits.risk_per_trade),
         max_positions=int(_stricter(strategy.max_positions, limits.max_positions)),
-        allowed_symbols=symbols,
         breakers=msgspec.structs.replace(
             strategy.breakers, drawdown_stop=stop, drawdown_halve=min(strategy.breakers.drawdown_halve, stop)
         ),
     )
+
+
+def binding(strategy: Strategy, limits: TraderLimits) -> tuple[str, ...]:
+    """Say which of the trader's limits bind, because they are stricter than the strategy's."""
+    words: list[str] = []
+    if limits.risk_per_trade is not None and limits.risk_per_trade < strategy.risk_per_trade:
+        words.append(f"{limits.risk_per_trade:.2%} of equity at risk in a trade, not {strategy.risk_per_trade:.2%}")
+    if limits.max_drawdown is not None and limits.max_drawdown < strategy.breakers.drawdown_stop:
+        words.append(
+            f"entries stop at a drawdown of {limits.max_drawdown:.0%}, not {strategy.breakers.drawdown_stop:.0%}"
+        )
+    if limits.max_positions is not None and limits.max_positions < strategy.max_positions:
+        words.append(f"{limits.max_positions} positions at most, not {strategy.max_positions}")
+    if limits.allowed_symbols is not None:
+        words.append(f"only {', '.join(limits.allowed_symbols) or 'no symbol'} may be traded")
+    return tuple(words)
 
 
 def _stricter(own: float, other: float | None) -> float:

@@ -16,11 +16,17 @@ def reasons(
     view: View,
     leading: Candidate | None,
     verdict: Verdict,
+    limits: tuple[str, ...],
 ) -> tuple[str, ...]:
-    """Return why it was decided so: the action, what stood in the way, the best candidate, the market, the forecasters."""
+    """Return why it was decided so: the action, what stood in the way, the best candidate, the market, the forecasters.
+
+    `limits` are those of the trader's own that bind.
+    """
     words = [verdict.reason]
     if verdict.suggestion == "WAIT":
         words += verdict.obstacles
+    if limits:
+        words.append(f"the trader's own limits bind: {'; '.join(limits)}")
     if leading is not None:
         words.append(_candidate(strategy, leading))
     words.append(f"the market is {regime.label.replace('_', ' ')} (confidence {regime.confidence:.0%})")
@@ -49,7 +55,10 @@ def warnings(
         words.append(f"the volume is bounded by {entry.bound.replace('_', ' ')}, not by the risk per trade")
     if view.dispersion > 0.5 * strategy.filters.max_dispersion:
         words.append(f"the forecasters disagree: dispersion {view.dispersion:.2f}")
-    left = minutes_to_weekend(strategy.filters, inputs.quote_at) - strategy.filters.weekend_exit_minutes
+    left = (
+        minutes_to_weekend(strategy.filters, inputs.quote_at, inputs.week_ends_at)
+        - strategy.filters.weekend_exit_minutes
+    )
     if left < 240:
         words.append(f"open positions are closed for the weekend in {left} minutes")
     return tuple(words)

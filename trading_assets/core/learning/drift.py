@@ -16,7 +16,7 @@ MINIMUM_ROWS = 500
 MINIMUM_TRADES = 100
 
 
-class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
+class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """From which effect on an alarm is raised."""
 
     distance: float = 0.35

@@ -1,37 +1,25 @@
 """The judgement on a model: promoted or refused, and every reason as a sentence with its numbers.
 
-A model that passes starts in shadow (blend 0); `judge_blend` lets it count more, step by step, on what it said live. Noise must
-be refused: each rule asks for more than luck gives. The figures come from `evaluation`, alarms from `drift`.
+A model that passes starts in shadow (blend 0); how it comes to count more, or is taken back, is `rollout`. Noise must be refused:
+each rule asks for more than luck gives. The figures come from `evaluation`, alarms from `drift`, leaks from `leaks`, and what is
+asked for from `policy`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
-from trading_assets.core.learning.evaluation import Evaluation, Interval, interval_of
+from trading_assets.core.learning.evaluation import Evaluation
+from trading_assets.core.learning.intervals import Interval, interval_of
+from trading_assets.core.learning.leaks import Leak
+from trading_assets.core.learning.policy import Requirements
+
+__all__ = ["Judgement", "Requirements", "judge", "spoken"]
 
 Verdict: TypeAlias = Literal["promoted", "refused"]
-
-BLEND_STEPS = (0.0, 0.1, 0.3)
-
-
-class Requirements(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model must show."""
-
-    feature_set_version: str
-    """The feature set in use: a model of another one could not judge a single decision."""
-    minimum_rows: int = 5_000
-    minimum_days: int = 10
-    minimum_wins: int = 200
-    """Of wins and of losses alike."""
-    minimum_selected: int = 100
-    maximum_calibration_error: float = 0.05
-    minimum_deflated_sharpe: float = 0.95
-    margin: Annotated[float, msgspec.Meta(ge=0.0)] = 0.05
-    """How much better than the champion's skill a challenger's must be, relative."""
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,18 +43,23 @@ def judge(
     champion_evaluation: Evaluation | None,
     requirements: Requirements,
     drift_alarms: Sequence[str] = (),
+    logistic: tuple[Evaluation, Evaluation] | None = None,
+    leaks: Sequence[Leak] = (),
 ) -> Judgement:
     """Judge a challenger, against the champion on the same rows when there is one. Passing all rules means shadow.
 
-    Neither model may have been trained on the rows of either evaluation. Reasons name every rule when all pass, and
+    `logistic`: the model and the logistic baseline, on the same rows. No model may have been trained on the rows of its evaluation. Reasons name every rule when all pass, and
     those that failed when not.
     """
     findings = [
         *_sample(evaluation, requirements),
+        *_leaks(leaks),
         *_drift(drift_alarms),
         *_probabilities(evaluation, requirements),
         *_utility(evaluation, requirements),
     ]
+    if logistic is not None:
+        findings.extend(_against_logistic(*logistic))
     if champion_evaluation is not None:
         findings.extend(_against_champion(evaluation, champion_evaluation, requirements))
     failed = tuple(sentence for is_met, sentence in findings if not is_met)
@@ -94,6 +87,13 @@ def _sample(evaluation: Evaluation, requirements: Requirements) -> Iterator[_Fin
     )
 
 
+def _leaks(leaks: Sequence[Leak]) -> Iterator[_Finding]:
+    if not leaks:
+        yield True, "No feature knows more than it can."
+    for leak in leaks:
+        yield False, f"Feature {leak.feature} leaks: {leak.evidence}."
+
+
 def _drift(alarms: Sequence[str]) -> Iterator[_Finding]:
     if not alarms:
         yield True, "No drift alarm stands."
@@ -106,11 +106,11 @@ def _probabilities(evaluation: Evaluation, requirements: Requirements) -> Iterat
     yield (
         gain.low > 0,
         f"Its log loss is {evaluation.log_loss:.4f} against {evaluation.baseline_log_loss:.4f} of the base rate: a gain of "
-        f"{_interval(gain, evaluation.confidence)}, which must lie above 0.",
+        f"{spoken(gain, evaluation.confidence)}, which must lie above 0.",
     )
     yield (
         evaluation.calibration_interval.low <= requirements.maximum_calibration_error,
-        f"Its calibration error is {_interval(evaluation.calibration_interval, evaluation.confidence)}; it must not surely "
+        f"Its calibration error is {spoken(evaluation.calibration_interval, evaluation.confidence)}; it must not surely "
         f"be above {requirements.maximum_calibration_error}.",
     )
 
@@ -123,13 +123,22 @@ def _utility(evaluation: Evaluation, requirements: Requirements) -> Iterator[_Fi
     )
     yield (
         evaluation.selected_r.low > 0,
-        f"They made {_interval(evaluation.selected_r, evaluation.confidence)} R each after costs, which must lie above 0; "
+        f"They made {spoken(evaluation.selected_r, evaluation.confidence)} R each after costs, which must lie above 0; "
         f"all candidates made {evaluation.mean_r:.4f} R.",
     )
     yield (
         evaluation.deflated_sharpe >= requirements.minimum_deflated_sharpe,
         f"The deflated Sharpe ratio over {evaluation.variants_tried} variants tried gives a probability of "
         f"{evaluation.deflated_sharpe:.3f} that this is no luck, at least {requirements.minimum_deflated_sharpe} is needed.",
+    )
+
+
+def _against_logistic(model: Evaluation, baseline: Evaluation) -> Iterator[_Finding]:
+    """A model that a regression on a few features equals has learned nothing that needs a model."""
+    yield (
+        model.rows_sha256 == baseline.rows_sha256 and model.log_loss < baseline.log_loss,
+        f"Its log loss is {model.log_loss:.4f} against {baseline.log_loss:.4f} of a logistic regression on a few features, on the "
+        f"same {model.rows} rows; it must be lower.",
     )
 
 
@@ -151,33 +160,10 @@ def _against_champion(evaluation: Evaluation, champion: Evaluation, requirements
     )
     yield (
         gain.low > 0,
-        f"Its log loss is better than the champion's by {_interval(gain, evaluation.confidence)}, which must lie above 0.",
+        f"Its log loss is better than the champion's by {spoken(gain, evaluation.confidence)}, which must lie above 0.",
     )
 
 
-def judge_blend(
-    live: Evaluation, blend: float, requirements: Requirements, steps: Sequence[float] = BLEND_STEPS
-) -> Judgement:
-    """Judge how much the model in use may count, on the probabilities it gave live: a step up, as it is, or shadow.
-
-    A step up needs what the promotion needed; selected decisions that surely lose send it back to shadow.
-    """
-    if live.selected_r.high < 0:
-        lost = (
-            f"The decisions it selected live made {_interval(live.selected_r, live.confidence)} R each, surely a loss."
-        )
-        return Judgement(verdict="refused", reasons=(lost, "It goes back to shadow."), blend=0.0)
-    findings = [*_sample(live, requirements), *_probabilities(live, requirements), *_utility(live, requirements)]
-    failed = tuple(sentence for is_met, sentence in findings if not is_met)
-    higher = [step for step in steps if step > blend]
-    if failed or not higher:
-        reasons = failed or (f"It has reached the highest blend, {blend:.0%}.",)
-        return Judgement(verdict="refused", reasons=(*reasons, f"The blend stays at {blend:.0%}."), blend=blend)
-    passed = tuple(sentence for _, sentence in findings)
-    return Judgement(
-        verdict="promoted", reasons=(*passed, f"The blend rises from {blend:.0%} to {higher[0]:.0%}."), blend=higher[0]
-    )
-
-
-def _interval(interval: Interval, confidence: float) -> str:
+def spoken(interval: Interval, confidence: float) -> str:
+    """Return an interval as sentences say it."""
     return f"{interval.value:.4f} ({confidence:.0%} interval {interval.low:.4f} to {interval.high:.4f})"

@@ -18,8 +18,9 @@ import numpy as np
 import polars as pl
 
 from trading_assets.core.errors import InputError
-from trading_assets.core.learning.calibration import calibrate, fit_knots
+from trading_assets.core.learning.calibration import CalibrationChoice, calibrate, choose
 from trading_assets.core.learning.meta_model import TrainingParams, train_on
+from trading_assets.core.learning.uniqueness import sample_weights
 
 Scheme: TypeAlias = Literal["expanding", "sliding"]
 
@@ -84,11 +85,20 @@ class OutOfFold:
     """Calibrated on the folds before; the first fold has nothing to calibrate on and keeps its raw score."""
     baseline: np.ndarray
     """Share of wins of the same exit profile among the fold's training rows: what is known without a model."""
+    calibrations: tuple[CalibrationChoice, ...]
+    """How each fold's scores were calibrated, chosen and fitted on the folds before it."""
 
     def judged(self) -> OutOfFold:
         """Return the rows after the first fold: those whose probability was calibrated."""
         keep = self.fold > 0
-        return OutOfFold(self.rows[keep], self.fold[keep], self.raw[keep], self.probability[keep], self.baseline[keep])
+        return OutOfFold(
+            rows=self.rows[keep],
+            fold=self.fold[keep],
+            raw=self.raw[keep],
+            probability=self.probability[keep],
+            baseline=self.baseline[keep],
+            calibrations=self.calibrations[1:],
+        )
 
 
 def predict_out_of_fold(
@@ -101,32 +111,47 @@ def predict_out_of_fold(
 ) -> OutOfFold:
     """Train one model per fold on matrix (n, k) and score the fold's rows with it.
 
-    `frame` holds `is_win`, `exit_profile` and `label_end_at` of the same n rows.
+    `frame` holds `is_win`, `exit_profile`, `symbol`, `decided_at` and `label_end_at` of the same n rows. The matrix may hold
+    further columns behind the features: forecasts of base models that knew only rows before each row's own stretch.
     """
     is_win = frame["is_win"].to_numpy()
+    decided_ms, symbol = frame["decided_at"].dt.epoch("ms").to_numpy(), symbols_of(frame)
     profile = frame["exit_profile"].to_numpy()
     label_end_ms = frame["label_end_at"].dt.epoch("ms").to_numpy()
     margin = embargo // timedelta(milliseconds=1)
 
     def score(fold: Fold) -> np.ndarray:
-        return train_on(matrix[fold.train], is_win[fold.train], feature_names, params).raw_score(matrix[fold.test])
+        train = fold.train
+        weights = sample_weights(decided_ms[train], label_end_ms[train], symbol[train])
+        return train_on(matrix[train], is_win[train], feature_names, params, weights).raw_score(matrix[fold.test])
 
-    # Each fold is trained by one thread and knows nothing of the others, so side by side they give the same bytes.
+    # Each fold is trained by one thread and knows nothing of the others, so side by side they give the same bytes. The
+    # longest go first, so that no thread waits at the end for another's.
     with ThreadPoolExecutor(FOLDS_AT_ONCE) as pool:
-        raws = list(pool.map(score, folds))
-    probabilities: list[np.ndarray] = []
+        longest_first = sorted(range(len(folds)), key=lambda number: -len(folds[number].train))
+        scoring = {number: pool.submit(score, folds[number]) for number in longest_first}
+        raws = [scoring[number].result() for number in range(len(folds))]
+    probabilities, choices = [], []
     for number, fold in enumerate(folds):
         before = np.concatenate([part.test for part in folds[:number]]) if number else np.empty(0, dtype=np.int64)
         is_known = label_end_ms[before] < fold.start_ms - margin
         scores = np.concatenate(raws[:number])[is_known] if number else np.empty(0)
-        probabilities.append(calibrate(raws[number], fit_knots(scores, is_win[before][is_known])))
+        known = before[is_known]
+        choices.append(choose(scores, is_win[known], decided_ms[known], label_end_ms[known], margin))
+        probabilities.append(calibrate(raws[number], choices[-1].calibration))
     return OutOfFold(
         rows=np.concatenate([fold.test for fold in folds]),
         fold=np.repeat(np.arange(len(folds)), [len(fold.test) for fold in folds]),
         raw=np.concatenate(raws),
         probability=np.concatenate(probabilities),
         baseline=np.concatenate([_win_share(is_win, profile, fold) for fold in folds]),
+        calibrations=tuple(choices),
     )
+
+
+def symbols_of(frame: pl.DataFrame) -> np.ndarray:
+    """Return a number for each row's symbol, shape (n,)."""
+    return frame["symbol"].rank("dense").to_numpy()
 
 
 def _win_share(is_win: np.ndarray, profile: np.ndarray, fold: Fold) -> np.ndarray:

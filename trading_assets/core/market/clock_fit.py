@@ -42,6 +42,10 @@ class Weekends(NamedTuple):
     open: np.ndarray
     open_kind: np.ndarray
 
+    def without(self, index: int) -> Weekends:
+        """Return all weekends but one."""
+        return Weekends(*(np.delete(column, index) for column in self))
+
 
 def check_fit(open_ms_utc: Milliseconds, rule: ClockRule, subject: object = "market data") -> None:
     """Raise InputError when the weekend gaps of the times (quotes or opens of bars, in order) do not fit.
@@ -65,7 +69,11 @@ def fitting_rules(server_msc: Milliseconds) -> list[str]:
 
 def misfit(open_ms_utc: Milliseconds) -> str:
     """Return what does not fit, in words; empty when all does or when there is nothing to judge by."""
-    weekends = find_weekends(open_ms_utc)
+    return misfit_of(find_weekends(open_ms_utc))
+
+
+def misfit_of(weekends: Weekends, fewest: int = 2) -> str:
+    """Return what does not fit of these weekends, see `misfit`; of a kind with less than `fewest` the close may move."""
     closes: dict[int, float] = {}
     for kind in np.unique(weekends.close_kind):
         close = weekends.close[weekends.close_kind == kind]
@@ -76,7 +84,7 @@ def misfit(open_ms_utc: Milliseconds) -> str:
             return f"in {count} the market would close {middle:.0f} minutes after Friday 17:00 New York time"
         if middle < -_TOLERANCE_MIN and opens.size and (early := _middle(opens)) < -_TOLERANCE_MIN:
             return f"in {count} the market would open {-early:.0f} minutes before Sunday 17:00 New York time"
-    steady = {kind: middle for kind, middle in closes.items() if np.sum(weekends.close_kind == kind) > 1}
+    steady = {kind: middle for kind, middle in closes.items() if np.sum(weekends.close_kind == kind) >= fewest}
     if steady and (apart := max(steady.values()) - min(steady.values())) > _STEADY_MIN:
         return f"the Friday close would move by {apart:.0f} minutes against New York with daylight saving time"
     return ""

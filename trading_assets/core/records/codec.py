@@ -24,12 +24,14 @@ from trading_assets.core.records.record import Record
 from trading_assets.core.records.trading import (
     AccountSnapshot,
     BreakerEvent,
+    ClockVerdict,
     CommandResult,
     Deal,
     Mark,
     Order,
     Outcome,
     Position,
+    Protection,
     ReleaseLoad,
     Session,
     StrategyLoad,
@@ -44,11 +46,13 @@ AnyRecord = (
     | Decision
     | DecisionTiming
     | Session
+    | ClockVerdict
     | AccountSnapshot
     | SymbolSpec
     | Order
     | Deal
     | Position
+    | Protection
     | Mark
     | Outcome
     | BreakerEvent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -32,19 +32,25 @@ class WindowReference(msgspec.Struct, frozen=True, kw_only=True):
     """Which bars of one timeframe a decision saw."""
 
     timeframe: Timeframe
-    first_open_at: Annotated[datetime | None, moment("Open of the first bar; null when there is none.", "live.window")]
-    last_open_at: Annotated[datetime | None, moment("Open of the last bar; null when there is none.", "live.window")]
-    bar_count: Annotated[int, doc("Bars in the window.", "bars", "live.window")]
-    sha256: Annotated[str, doc("Hash of the bars, core.features.window.", source="live.window")]
+    first_open_at: Annotated[
+        datetime | None, moment("Open of the first bar; null when there is none.", "live.market.window")
+    ]
+    last_open_at: Annotated[
+        datetime | None, moment("Open of the last bar; null when there is none.", "live.market.window")
+    ]
+    bar_count: Annotated[int, doc("Bars in the window.", "bars", "live.market.window")]
+    sha256: Annotated[str, doc("Hash of the bars, core.features.window.", source="live.market.window")]
 
 
 class FeatureWindowReference(msgspec.Struct, frozen=True, kw_only=True):
     """The last rows of features a sequence model would see."""
 
-    row_count: Annotated[int, doc("Rows, at most 64.", "rows", "live.window")]
-    first_close_at: Annotated[datetime | None, moment("Close of the first row's bar.", "live.window")]
-    sha256_raw: Annotated[str, doc("Hash of the raw rows, little-endian float64, row by row.", source="live.window")]
-    sha256_normalised: Annotated[str, doc("Hash of the normalised rows.", source="live.window")]
+    row_count: Annotated[int, doc("Rows, at most 64.", "rows", "live.market.window")]
+    first_close_at: Annotated[datetime | None, moment("Close of the first row's bar.", "live.market.window")]
+    sha256_raw: Annotated[
+        str, doc("Hash of the raw rows, little-endian float64, row by row.", source="live.market.window")
+    ]
+    sha256_normalised: Annotated[str, doc("Hash of the normalised rows.", source="live.market.window")]
     normaliser_version: Annotated[str, doc("Normaliser used; identity before the first release.", source="release")]
 
 
@@ -129,6 +135,10 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True):
     margin_free: Annotated[Decimal, doc("Free margin.", "account currency", "terminal")]
     leverage: Annotated[int, doc("Leverage, 1:n.", "ratio", "terminal")]
     trade_allowed: Annotated[bool, doc("Whether the terminal allows trading.", source="terminal")]
+    margin_mode: Annotated[
+        Literal["netting", "hedging"],
+        doc("Position accounting: one position of a symbol at most, or several.", source="terminal"),
+    ] = "hedging"
 
 
 class SymbolState(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,9 +154,25 @@ class SymbolState(msgspec.Struct, frozen=True, kw_only=True):
     volume_max: Annotated[Decimal, doc("Largest volume.", "lots", "terminal")]
     volume_step: Annotated[Decimal, doc("Step of the volume.", "lots", "terminal")]
     stops_level: Annotated[int, doc("Least distance of stop and target from the price.", "points", "terminal")]
+    freeze_level: Annotated[
+        int, doc("Distance from the price within which stop and target cannot be changed.", "points", "terminal")
+    ] = 0
+    filling_mode: Annotated[int, doc("Bit mask of fillings allowed: 1 FOK, 2 IOC.", source="terminal")] = 3
+    trade_exemode: Annotated[
+        Literal["request", "instant", "market", "exchange"], doc("How orders are executed.", source="terminal")
+    ] = "market"
+    trade_mode: Annotated[
+        Literal["full", "long_only", "short_only", "close_only", "disabled"],
+        doc("What may be traded.", source="terminal"),
+    ] = "full"
+    volume_limit: Annotated[
+        Decimal, doc("Largest volume of all positions and orders one way; 0 when not limited.", "lots", "terminal")
+    ] = Decimal(0)
     commission_per_lot: Annotated[
         Decimal, doc("Commission of one side of one lot.", "account currency", "settings of the account")
     ]
+    swap_long: Annotated[float, doc("Swap of a long position a night; negative costs.", "points", "terminal")] = 0.0
+    swap_short: Annotated[float, doc("Swap of a short position a night; negative costs.", "points", "terminal")] = 0.0
 
 
 class OpenPosition(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,9 +198,9 @@ class BreakerState(msgspec.Struct, frozen=True, kw_only=True):
     """One breaker as the decision saw it."""
 
     breaker: Annotated[str, doc("Name of the breaker.", source="core.decisions.breakers")]
-    is_tripped: Annotated[bool, doc("Whether it blocks or reduces entries.", source="live.risk_state")]
+    is_tripped: Annotated[bool, doc("Whether it blocks or reduces entries.", source="live.books.risk_state")]
     effect: Annotated[str, doc("none, halve or stop.", source="core.decisions.breakers")]
-    cause: Annotated[str, doc("Why it tripped; empty when it did not.", source="live.risk_state")]
+    cause: Annotated[str, doc("Why it tripped; empty when it did not.", source="live.books.risk_state")]
 
 
 class RiskState(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,17 +211,34 @@ class RiskState(msgspec.Struct, frozen=True, kw_only=True):
         int, doc("Orders whose result is not known yet on this symbol, UNKNOWN included.", "orders", "daemon")
     ]
     equity_high_water_mark: Annotated[
-        Decimal, doc("Highest equity so far, deposits taken out.", "account currency", "live.risk_state")
+        Decimal, doc("Highest equity so far, deposits taken out.", "account currency", "live.books.risk_state")
     ]
     day_start_equity: Annotated[
-        Decimal, doc("Equity at the start of the UTC day.", "account currency", "live.risk_state")
+        Decimal, doc("Equity at the start of the UTC day.", "account currency", "live.books.risk_state")
     ]
     week_start_equity: Annotated[
-        Decimal, doc("Equity at the start of the week (Sunday 00:00 UTC).", "account currency", "live.risk_state")
+        Decimal, doc("Equity at the start of the week (Sunday 00:00 UTC).", "account currency", "live.books.risk_state")
     ]
-    orders_last_hour: Annotated[int, doc("Entry orders in the last hour.", "orders", "live.risk_state")]
+    orders_last_hour: Annotated[int, doc("Entry orders in the last hour.", "orders", "live.books.risk_state")]
+    pending_entries: Annotated[
+        int,
+        doc("Entry orders of the account that may still become positions, other symbols included.", "orders", "daemon"),
+    ] = 0
+    reserved_margin: Annotated[
+        Decimal, doc("Margin those entries will bind, by their volume and price.", "account currency", "daemon")
+    ] = Decimal(0)
+    long_lots: Annotated[
+        Decimal, doc("Volume held or ordered long on the symbol, foreign positions included.", "lots", "daemon")
+    ] = Decimal(0)
+    short_lots: Annotated[Decimal, doc("Volume held or ordered short on the symbol, likewise.", "lots", "daemon")] = (
+        Decimal(0)
+    )
+    foreign_positions: Annotated[
+        int, doc("Positions and working orders on the symbol that are not ours.", "positions", "daemon")
+    ] = 0
     breakers: Annotated[
-        tuple[BreakerState, ...], doc("Breakers whose state is kept outside the decision.", source="live.risk_state")
+        tuple[BreakerState, ...],
+        doc("Breakers whose state is kept outside the decision.", source="live.books.risk_state"),
     ]
 
 
@@ -222,14 +265,33 @@ class DecisionInputs(msgspec.Struct, frozen=True, kw_only=True):
     bid: Annotated[float, doc("Last bid at the bar's close.", "price", "quote")]
     ask: Annotated[float, doc("Last ask at the bar's close.", "price", "quote")]
     quote_at: Annotated[datetime, moment("Time of that quote.", "quote")]
-    base_bar_count: Annotated[int, doc("Bars of the decision's timeframe in the window.", "bars", "live.window")]
+    base_bar_count: Annotated[int, doc("Bars of the decision's timeframe in the window.", "bars", "live.market.window")]
     account_state: Annotated[AccountState, doc("Account.", source="terminal")]
     symbol_state: Annotated[SymbolState, doc("Contract.", source="terminal")]
     position: Annotated[OpenPosition | None, doc("Open position on the symbol; null when flat.", source="daemon")]
-    risk: Annotated[RiskState, doc("Risk state.", source="live.risk_state")]
+    risk: Annotated[RiskState, doc("Risk state.", source="live.books.risk_state")]
     limits: Annotated[
         TraderLimits | None, doc("The trader's own limits; null when none are set.", source="terminal")
     ] = None
+    is_late: Annotated[
+        bool,
+        doc("Whether the quote decided on was delivered late, after the connection had been down.", source="terminal"),
+    ] = False
+    week_ends_at: Annotated[
+        datetime | None,
+        moment("When the symbol's last trading session of this week ends; null when not told.", "terminal"),
+    ] = None
+    market_closed_at: Annotated[
+        datetime | None,
+        moment("When the server last said that the market is closed (10018); null when it never did.", "terminal"),
+    ] = None
+    bar_problem: Annotated[
+        str,
+        doc(
+            "What is wrong with the quotes of the bar, missing or late; empty when nothing is.",
+            source="live.market.gaps",
+        ),
+    ] = ""
 
 
 class Versions(msgspec.Struct, frozen=True, kw_only=True):
@@ -243,8 +305,15 @@ class Versions(msgspec.Struct, frozen=True, kw_only=True):
     extractor: Annotated[
         str, doc("Version of the feature extractor: TA-Lib and numpy.", source="core.features.feature_set")
     ]
-    release: Annotated[str, doc("Release in use; rules-only when there is none.", source="live.releases")]
+    release: Annotated[str, doc("Release in use; rules-only when there is none.", source="live.trading.releases")]
     model: Annotated[str | None, doc("Meta-model version; null without a model.", source="release")]
+    decisions: Annotated[
+        str,
+        doc(
+            "Hash of the code of filters, breakers and the rest of a decision; empty before it was recorded.",
+            source="core.decisions.source",
+        ),
+    ] = ""
 
 
 class Decision(Record, frozen=True, kw_only=True, tag="decision"):
@@ -262,10 +331,12 @@ class Decision(Record, frozen=True, kw_only=True, tag="decision"):
     versions: Annotated[Versions, doc("Versions of everything that took part.", source="daemon")]
     inputs: Annotated[DecisionInputs, doc("What it was decided on.", source="daemon")]
     windows: Annotated[
-        tuple[WindowReference, ...], doc("Bars it saw, one entry for each timeframe.", source="live.window")
+        tuple[WindowReference, ...], doc("Bars it saw, one entry for each timeframe.", source="live.market.window")
     ]
-    window_sha256: Annotated[str, doc("Hash over the windows of all timeframes.", source="live.window")]
-    feature_window: Annotated[FeatureWindowReference, doc("Rolling window of feature rows.", source="live.window")]
+    window_sha256: Annotated[str, doc("Hash over the windows of all timeframes.", source="live.market.window")]
+    feature_window: Annotated[
+        FeatureWindowReference, doc("Rolling window of feature rows.", source="live.market.window")
+    ]
     features: Annotated[
         str,
         doc("Raw feature vector: base64 of little-endian float64, in the feature set's order.", source="core.features"),

@@ -98,3 +98,4 @@ class Quarantine(Record, frozen=True, kw_only=True, tag="quarantine"):
         ),
     ]
     subject: Annotated[str, doc("What was refused, as text, shortened to 500 characters.", source="terminal")]
+    occurrences: Annotated[int, doc("How many quotes or messages this row stands for.", "times", "daemon")] = 1

@@ -23,8 +23,11 @@ class DaemonHeartbeat(Record, frozen=True, kw_only=True, tag="daemon_heartbeat")
     quarantined: Annotated[int, doc("Quotes and messages refused since the start.", "quotes", "daemon")]
     decisions: Annotated[int, doc("Decisions since the start.", "decisions", "daemon")]
     open_positions: Annotated[int, doc("Open positions.", "positions", "daemon")]
-    release_id: Annotated[str, doc("Release in use.", source="live.releases")]
-    is_connected: Annotated[bool, doc("Whether a terminal is connected.", source="live.bridge")]
+    release_id: Annotated[str, doc("Release in use.", source="live.trading.releases")]
+    is_connected: Annotated[bool, doc("Whether a terminal is connected.", source="live.bridge.sockets")]
+    interval_s: Annotated[
+        float, doc("When the next one is due; 0 in lockstep, where nobody can say.", "seconds", "daemon")
+    ] = 0.0
 
 
 class ComponentState(Record, frozen=True, kw_only=True, tag="component_state"):
@@ -40,6 +43,9 @@ class ComponentState(Record, frozen=True, kw_only=True, tag="component_state"):
     successes: Annotated[int, doc("Times it did its work since the start.", "times", "daemon")]
     errors: Annotated[int, doc("Errors since the start.", "errors", "daemon")]
     detail: Annotated[str, doc("What is wrong, or how it stands, in one sentence.", source="daemon")]
+    interval_s: Annotated[
+        float, doc("When the next one is due; 0 in lockstep, where nobody can say.", "seconds", "daemon")
+    ] = 0.0
 
 
 class AccessEvent(Record, frozen=True, kw_only=True, tag="access_event"):
@@ -47,15 +53,21 @@ class AccessEvent(Record, frozen=True, kw_only=True, tag="access_event"):
 
     STREAM = "ops"
 
-    remote: Annotated[str, doc("Address of the other end.", source="live.bridge")]
+    remote: Annotated[str, doc("Address of the other end.", source="live.bridge.sockets")]
     token_id: Annotated[
-        str, doc("First 12 hexadecimal digits of the token's sha256; empty when none was shown.", source="live.bridge")
+        str,
+        doc(
+            "First 12 hexadecimal digits of the token's sha256; empty when none was shown.",
+            source="live.bridge.sockets",
+        ),
     ]
-    session: Annotated[str, doc("Session; empty before one begins.", source="live.bridge")]
+    session: Annotated[str, doc("Session; empty before one begins.", source="live.bridge.sockets")]
     event: Annotated[
-        Literal["connected", "admitted", "asked", "refused", "left"], doc("What happened.", source="live.bridge")
+        Literal["connected", "admitted", "asked", "refused", "left"],
+        doc("What happened.", source="live.bridge.sockets"),
     ]
-    detail: Annotated[str, doc("What was asked, why it was refused, or how it ended.", source="live.bridge")]
+    detail: Annotated[str, doc("What was asked, why it was refused, or how it ended.", source="live.bridge.sockets")]
+    occurrences: Annotated[int, doc("How many events this row stands for.", "times", "live.bridge.access")] = 1
 
 
 class OpsError(Record, frozen=True, kw_only=True, tag="ops_error"):
@@ -88,9 +100,29 @@ class Promotion(Record, frozen=True, kw_only=True, tag="promotion"):
     model_version: Annotated[str, doc("Model that was judged.", source="MLflow registry")]
     dataset_version: Annotated[int, doc("Delta version of the learning dataset it was trained on.", source="lake")]
     verdict: Annotated[Literal["promoted", "refused"], doc("Verdict.", source="core.learning.promotion")]
-    release_id: Annotated[str | None, doc("Release made; null when refused.", source="store.release")]
+    release_id: Annotated[
+        str | None, doc("Release in use from then on; null when nothing changed.", source="store.release")
+    ]
     blend: Annotated[float, doc("Blend of the release; 0 is shadow.", "share", "core.learning.promotion")]
     reasons: Annotated[tuple[str, ...], doc("Why.", source="core.learning.promotion")]
+    action: Annotated[
+        Literal["judge", "step_up", "step_back", "demote", "rollback"],
+        doc(
+            "What was decided: on a new model, a step of the ladder, the rules alone, or another release.",
+            source="core.learning.rollout",
+        ),
+    ] = "judge"
+    trigger: Annotated[
+        Literal["training", "rollout", "person"], doc("What asked for the judgement.", source="defs.judgements")
+    ] = "training"
+    from_release_id: Annotated[
+        str | None, doc("Release in use before; null for the rules alone.", source="store.release")
+    ] = None
+    from_blend: Annotated[float | None, doc("Blend before; null for the rules alone.", "share", "store.release")] = None
+    is_forced: Annotated[bool, doc("Whether a person set aside a refusal.", source="cli.release")] = False
+    policy_version: Annotated[
+        str, doc("Version of the thresholds; empty on old records.", source="core.learning.policy")
+    ] = ""
 
 
 class Transform(Record, frozen=True, kw_only=True, tag="transform"):

@@ -16,7 +16,9 @@ from trading_assets.core.fields import (
     moment,
 )
 from trading_assets.core.records.decisions import (
+    RiskState,
     SymbolState,
+    TraderLimits,
 )
 from trading_assets.core.records.record import (
     ExitReason,
@@ -38,6 +40,44 @@ class Session(Record, frozen=True, kw_only=True, tag="session"):
     margin_mode: Annotated[str, doc("netting or hedging.", source="terminal")]
     build: Annotated[str, doc("Build of the Expert Advisor or simulated terminal.", source="terminal")]
     clock_rule: Annotated[str, doc("Rule that turns server time into UTC.", source="settings of the daemon")]
+    limits: Annotated[
+        TraderLimits | None, doc("The trader's own limits from here on; null when none are set.", source="terminal")
+    ] = None
+
+
+class ClockVerdict(Record, frozen=True, kw_only=True, tag="clock_verdict"):
+    """What the server's clock was judged to be: at an opening, after a weekend, or by live quotes. One row per judgement."""
+
+    STREAM = "trading"
+
+    server: Annotated[str, doc("Broker's server.", source="terminal")]
+    clock_rule: Annotated[str, doc("Rule in use; empty when none could be told.", source="live.server_clock.watch")]
+    origin: Annotated[
+        Literal["settings", "detected", "recorded"],
+        doc(
+            "Who named the rule: a person, this session's history, or an earlier session's.",
+            source="live.server_clock.watch",
+        ),
+    ]
+    occasion: Annotated[
+        Literal["opening", "weekend", "quotes"], doc("What was judged by.", source="live.server_clock.watch")
+    ]
+    is_accepted: Annotated[bool, doc("Whether the rule may be traded on.", source="live.server_clock.watch")]
+    fitting_rules: Annotated[
+        tuple[str, ...],
+        doc("Rules that fit the history; empty when not judged by it.", source="core.market.clock_detection"),
+    ]
+    weekends: Annotated[int, doc("Weekends it was judged by.", "weekends", "core.market.clock_detection")]
+    server_msc: Annotated[int, doc("Server time of the judgement, written as if it were an epoch.", "ms", "terminal")]
+    offset_minutes: Annotated[
+        int | None,
+        doc(
+            "Server time ahead of UTC as live quotes showed it; null when none did.",
+            "minutes",
+            "live.server_clock.watch",
+        ),
+    ] = None
+    problem: Annotated[str, doc("Why it was not accepted; empty when it was.", source="live.server_clock.watch")]
 
 
 class AccountSnapshot(Record, frozen=True, kw_only=True, tag="account"):
@@ -121,6 +161,9 @@ class Deal(Record, frozen=True, kw_only=True, tag="deal"):
     ]
     comment: Annotated[str, doc("Broker's comment.", source="terminal")]
     server_msc: Annotated[int, doc("The terminal's own time of the deal.", "ms", "terminal")]
+    is_late: Annotated[
+        bool, doc("Kept by the terminal while the connection was down, or told once more.", source="terminal")
+    ] = False
 
 
 class Position(Record, frozen=True, kw_only=True, tag="position"):
@@ -139,6 +182,32 @@ class Position(Record, frozen=True, kw_only=True, tag="position"):
     target_price: Annotated[float, doc("Take profit; 0 when none.", "price", "terminal")]
     swap: Annotated[Decimal, doc("Swap so far.", "account currency", "terminal")]
     profit: Annotated[Decimal, doc("Unrealised profit.", "account currency", "terminal")]
+
+
+class Protection(Record, frozen=True, kw_only=True, tag="protection"):
+    """Stop or target of our position that are not those of its decision. One row per observation and step taken."""
+
+    STREAM = "trading"
+
+    trade_id: TradeId
+    signal_id: SignalId
+    position_id: Annotated[str, doc("Position identifier at the broker.", source="terminal")]
+    magic: Magic
+    symbol: Symbol
+    step: Annotated[
+        Literal["reattach", "attached", "refused", "missing", "moved"],
+        doc(
+            "reattach: the decision's are asked for again; attached, refused: the answer; missing: taken away again or"
+            " not to be had; moved: changed by a person, respected.",
+            source="live.trading.protection",
+        ),
+    ]
+    stop_price: Annotated[float, doc("Stop loss the terminal holds; 0 when none.", "price", "terminal")]
+    target_price: Annotated[float, doc("Take profit the terminal holds; 0 when none.", "price", "terminal")]
+    decided_stop_price: Annotated[float, doc("Stop loss of the decision.", "price", "decision")]
+    decided_target_price: Annotated[float, doc("Take profit of the decision.", "price", "decision")]
+    retcode: Annotated[int | None, doc("Result code of the change.", "code", "terminal")]
+    reason: Annotated[str, doc("The step in words.", source="daemon")]
 
 
 class Mark(Record, frozen=True, kw_only=True, tag="mark"):
@@ -213,9 +282,9 @@ class BreakerEvent(Record, frozen=True, kw_only=True, tag="breaker_event"):
     STREAM = "trading"
 
     breaker: Annotated[str, doc("Name of the breaker.", source="core.decisions.breakers")]
-    change: Annotated[Literal["trip", "reset"], doc("What happened.", source="live.risk_state")]
+    change: Annotated[Literal["trip", "reset"], doc("What happened.", source="live.books.risk_state")]
     effect: Annotated[str, doc("none, halve or stop.", source="core.decisions.breakers")]
-    cause: Annotated[str, doc("Why.", source="live.risk_state")]
+    cause: Annotated[str, doc("Why.", source="live.books.risk_state")]
 
 
 class ReleaseLoad(Record, frozen=True, kw_only=True, tag="release_load"):
@@ -225,8 +294,8 @@ class ReleaseLoad(Record, frozen=True, kw_only=True, tag="release_load"):
 
     release_id: Annotated[str, doc("Release.", source="release manifest")]
     model_version: Annotated[str | None, doc("Meta-model version.", source="release manifest")]
-    is_accepted: Annotated[bool, doc("Whether it is in use from now on.", source="live.releases")]
-    reason: Annotated[str, doc("Why it was accepted or refused.", source="live.releases")]
+    is_accepted: Annotated[bool, doc("Whether it is in use from now on.", source="live.trading.releases")]
+    reason: Annotated[str, doc("Why it was accepted or refused.", source="live.trading.releases")]
 
 
 class StrategyLoad(Record, frozen=True, kw_only=True, tag="strategy_load"):
@@ -236,6 +305,17 @@ class StrategyLoad(Record, frozen=True, kw_only=True, tag="strategy_load"):
 
     strategy_version: Annotated[str, doc("Name and hash of the parameters.", source="core.decisions.strategy")]
     parameters: Annotated[str, doc("The parameters as canonical JSON.", source="core.decisions.strategy")]
+    risk: Annotated[
+        RiskState | None,
+        doc(
+            "Risk state at the start, so that none of it is forgotten however long nothing is decided.", source="daemon"
+        ),
+    ] = None
+    equity: Annotated[
+        Decimal | None,
+        doc("Equity known last at the start; null when none is.", "account currency", "live.books.risk_state"),
+    ] = None
+    equity_at: Annotated[datetime | None, moment("When that equity was known.", "live.books.risk_state")] = None
 
 
 class CommandResult(Record, frozen=True, kw_only=True, tag="command_result"):

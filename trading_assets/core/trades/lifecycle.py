@@ -71,6 +71,12 @@ RESULTS: dict[int, Result] = {
 }
 
 
+MARKET_CLOSED = 10018
+"""Nothing is sent on the symbol until it is quoted again."""
+# The server says that it has the order, or did something with it.
+_CARRIED_OUT = frozenset({10008, 10009, 10010})
+
+
 def result_of(retcode: int) -> Result:
     """Return what a result code means. A code that is not on the list says nothing about the order: unknown."""
     return RESULTS.get(retcode) or Result("unknown", f"result code {retcode} is not known")
@@ -116,11 +122,15 @@ class Ended(msgspec.Struct, frozen=True):
     state: Literal["CANCELLED", "EXPIRED", "REFUSED"]
 
 
+class Withdrawn(msgspec.Struct, frozen=True):
+    """Past its deadline the order still works at the broker; the terminal is asked to cancel it."""
+
+
 class Abandoned(msgspec.Struct, frozen=True):
     """An order that waits to be sent (again) is given up: too old, price too far, risk gone."""
 
 
-Event = Sent | Answered | Filled | Lost | Working | Missing | Ended | Abandoned
+Event = Sent | Answered | Filled | Lost | Working | Missing | Ended | Withdrawn | Abandoned
 
 # Their result is not known, or they still work: no new entries on the symbol meanwhile.
 OPEN_STATES: frozenset[OrderState] = frozenset({"PLANNED", "SENT", "PLACED", "UNKNOWN"})
@@ -144,18 +154,21 @@ def advance(state: OrderState, event: Event | int) -> OrderState:
         case Sent():
             return _sent(state)
         case Answered(retcode):
-            return _answered(state, result_of(retcode).kind, is_partial=retcode == 10010)
+            return _answered(state, retcode)
         case Filled(filled_lots, volume_lots):
             return _filled(state, filled_lots, volume_lots)
         case Lost():
             return "UNKNOWN" if state in ("SENT", "UNKNOWN") else state
         case Working():
-            return "PLACED" if state in ("SENT", "UNKNOWN", "PLACED") else state
+            # The broker is right: also of an order that was taken for over.
+            return state if state in ("PLANNED", "PARTIAL", "FILLED") else "PLACED"
         case Missing(is_past_deadline):
             # Before its deadline it may still arrive; a closed order has nothing to be found any more.
             return "EXPIRED" if is_past_deadline and state in ("SENT", "PLACED", "UNKNOWN") else state
         case Ended(end):
             return state if state in ("FILLED", "PARTIAL") else end
+        case Withdrawn():
+            return _withdrawn(state)
         case Abandoned():
             return _abandoned(state)
     assert_never(event)
@@ -172,14 +185,18 @@ def _sent(state: OrderState) -> OrderState:
     return "SENT"
 
 
-def _answered(state: OrderState, kind: ResultClass, *, is_partial: bool) -> OrderState:
+def _answered(state: OrderState, retcode: int) -> OrderState:
     if state == "PLANNED":
         raise TransitionError("an order that was not sent cannot be answered")
-    if state in CLOSED_STATES or state == "PARTIAL":
+    if state in ("FILLED", "PARTIAL"):
         return state
+    kind = result_of(retcode).kind
+    if state in CLOSED_STATES:
+        # It was taken for over and is said to be carried out: the terminal is asked before anything new is sent.
+        return "UNKNOWN" if retcode in _CARRIED_OUT else state
     match kind:
         case "accepted":
-            return "PARTIAL" if is_partial else "PLACED"
+            return "PARTIAL" if retcode == 10010 else "PLACED"
         case "refused":
             # A refusal cannot undo what was placed: then the terminal is asked.
             return "UNKNOWN" if state == "PLACED" else "REFUSED"
@@ -194,6 +211,14 @@ def _filled(state: OrderState, filled: Decimal, volume: Decimal) -> OrderState:
     if filled <= 0:
         return state
     return "FILLED" if filled >= volume or state == "FILLED" else "PARTIAL"
+
+
+def _withdrawn(state: OrderState) -> OrderState:
+    if state == "PARTIAL":
+        return state  # What is filled stays filled; it is the rest that is withdrawn.
+    if state not in ("PLACED", "UNKNOWN"):
+        raise TransitionError(f"an order in state {state} does not work at the broker; there is nothing to withdraw")
+    return "UNKNOWN"
 
 
 def _abandoned(state: OrderState) -> OrderState:

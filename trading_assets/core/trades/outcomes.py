@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
+import msgspec
+
 from trading_assets.core.errors import StateError
 from trading_assets.core.ids import trade_id
 from trading_assets.core.records.decisions import Candidate, Decision
@@ -17,7 +19,7 @@ from trading_assets.core.records.record import ExitReason
 from trading_assets.core.records.trading import Deal, Outcome
 from trading_assets.core.trades.path import PathSummary, TradePath
 
-__all__ = ["END_OF_TEST", "TradePath", "candidate_of", "exit_reason", "is_closed", "outcome"]
+__all__ = ["END_OF_TEST", "TradePath", "candidate_of", "exit_reason", "exits_of", "is_closed", "outcome"]
 
 END_OF_TEST = "end of test"
 """Comment of the deals that close what is still open when a replay ends."""
@@ -35,7 +37,7 @@ def outcome(
     Raises StateError when the deals are not those of one closed trade: none, more closed than opened, or less.
     """
     entries = [deal for deal in deals if deal.entry == "IN"]
-    exits = [deal for deal in deals if deal.entry in ("OUT", "OUT_BY")]
+    exits = exits_of(deals)
     _require_closed(decision, deals, entries, exits)
     candidate = candidate_of(decision)
     risk_unit = candidate.risk_unit or 0.0
@@ -90,8 +92,22 @@ def outcome(
 
 def is_closed(deals: Sequence[Deal]) -> bool:
     """Return whether as much was closed as was opened, and anything was."""
-    opened = sum((deal.volume_lots for deal in deals if deal.entry == "IN"), _ZERO)
-    return opened > 0 and opened == sum((deal.volume_lots for deal in deals if deal.entry in ("OUT", "OUT_BY")), _ZERO)
+    opened = _volume([deal for deal in deals if deal.entry == "IN"])
+    return opened > 0 and opened == _volume(exits_of(deals))
+
+
+def exits_of(deals: Sequence[Deal]) -> list[Deal]:
+    """Return the deals that closed, each with the volume it closed.
+
+    A deal that turns a netted position round (INOUT) closes all that was open; the rest of it opens a position of another's.
+    """
+    exits = [deal for deal in deals if deal.entry in ("OUT", "OUT_BY")]
+    left = _volume([deal for deal in deals if deal.entry == "IN"]) - _volume(exits)
+    for deal in deals:
+        if deal.entry == "INOUT":
+            exits.append(msgspec.structs.replace(deal, volume_lots=max(left, _ZERO)))
+            left = _ZERO
+    return exits
 
 
 def exit_reason(exits: Sequence[Deal], close_reason: str) -> ExitReason:

@@ -1,0 +1,122 @@
+"""What is known of one account, and how it is traded: held together for the parts that share it. Nothing here decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from live.books.orders import OrderBook
+from live.books.risk_state import Exposure, RiskBook
+from live.books.trades import TradeBook
+from live.clock import ServerClock
+from trading_assets.core.decisions.sizing import margin_of
+from trading_assets.core.decisions.strategy import Strategy
+from trading_assets.core.messages import OrderFacts, PositionFacts
+from trading_assets.core.records.decisions import AccountState, SymbolState, TraderLimits
+from trading_assets.core.records.record import Mode
+from trading_assets.core.records.trading import ClockVerdict, Order, Protection
+
+
+class Protected(NamedTuple):
+    """The latest step about a trade's stop and target."""
+
+    step: str = ""
+    sends: int = 0
+    at: datetime | None = None
+    told: tuple[float, float] | None = None
+    """Stop and target that were reported and are left as they are."""
+
+
+@dataclass
+class Books:
+    """What is known of one account."""
+
+    orders: OrderBook
+    trades: TradeBook
+    risk: RiskBook
+    account: AccountState | None = None
+    specs: dict[str, SymbolState] = field(default_factory=dict)
+    foreign: dict[str, PositionFacts] = field(default_factory=dict)
+    """Positions that are not ours, by identifier: counted, never touched."""
+    clock: ClockVerdict | None = None
+    """The last judgement of the server's clock on record."""
+    foreign_orders: dict[str, OrderFacts] = field(default_factory=dict)
+    """Working orders that are not ours, by ticket: likewise."""
+    limits: TraderLimits | None = None
+    """The trader's own limits as the latest hello told them, symbols by our names; None when none are set."""
+
+    protections: dict[str, Protected] = field(default_factory=dict)
+    """What was done about missing stops and targets, by trade."""
+    week_ends: dict[str, int] = field(default_factory=dict)
+    """Minute of the server's week at which a symbol's last session ends, where the terminal tells it."""
+
+    @property
+    def open_positions(self) -> int:
+        """Positions on the account, ours and foreign."""
+        return len(self.trades.open_trades()) + len(self.foreign)
+
+    def protection_of(self, trade: str) -> Protected:
+        """Return what was done about a trade's stop and target so far."""
+        return self.protections.get(trade, Protected())
+
+    def protected(self, record: Protection) -> None:
+        """Take one recorded step about a trade's stop and target."""
+        before = self.protection_of(record.trade_id)
+        self.protections[record.trade_id] = Protected(
+            step=record.step,
+            sends=before.sends + (record.step == "reattach"),
+            at=record.event_at,
+            told=(record.stop_price, record.target_price) if record.step in ("missing", "moved") else None,
+        )
+
+    def entries_under_way(self) -> list[Order]:
+        """Return the entry orders that may still become positions: the next symbol's decision must count them."""
+        orders = (intent.order for intent in self.orders.pending())
+        return [order for order in orders if order.purpose == "OPEN" and not self._is_open(order)]
+
+    def exposure(self, symbol: str, raw_symbol: str) -> Exposure:
+        """Return what is held and ordered, on the symbol and on the account, ours and not ours."""
+        lots = {"BUY": Decimal(0), "SELL": Decimal(0)}
+        trade = self.trades.open_on(symbol)
+        if trade is not None:
+            lots[trade.side] += trade.open_lots
+        entries = self.entries_under_way()
+        for order in entries:
+            if order.symbol == symbol:
+                lots[order.side] += order.volume_lots
+        positions = [facts for facts in self.foreign.values() if facts.symbol == raw_symbol]
+        working = [facts for facts in self.foreign_orders.values() if facts.symbol == raw_symbol]
+        for facts in positions:
+            lots[facts.side] += facts.volume
+        for facts_ in working:
+            lots[facts_.side] += facts_.volume_current
+        return Exposure(
+            long_lots=lots["BUY"],
+            short_lots=lots["SELL"],
+            foreign=len(positions) + len(working),
+            entries=len(entries),
+            margin=sum((self._margin_of(order) for order in entries), Decimal(0)),
+        )
+
+    def _is_open(self, order: Order) -> bool:
+        trade = self.trades.open_on(order.symbol)
+        return trade is not None and trade.trade_id == order.trade_id
+
+    def _margin_of(self, order: Order) -> Decimal:
+        spec = self.specs.get(order.symbol)
+        if spec is None or self.account is None:
+            return Decimal(0)
+        return margin_of(spec, order.volume_lots, order.price, self.account.leverage)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How one account is traded."""
+
+    strategy: Strategy
+    mode: Mode
+    rule: ServerClock
+    raw_symbols: dict[str, str]
+    """Canonical symbol → the broker's."""

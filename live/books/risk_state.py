@@ -1,0 +1,211 @@
+"""What the risk rules remember between decisions: equity marks, entry orders, slippage, tripped breakers.
+
+One object for each account; it is rebuilt from the journal after a restart (`live.books.recovery`). What a breaker means and
+when it lets go is `core.decisions.breakers`; here is only the remembering.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+from trading_assets.core.decisions import breakers
+from trading_assets.core.decisions.breakers import BreakerChange, KeptBreaker
+from trading_assets.core.decisions.strategy import BreakerLimits
+from trading_assets.core.records.decisions import BreakerState, RiskState
+from trading_assets.core.records.trading import BreakerEvent, StrategyLoad
+
+_HOUR = timedelta(hours=1)
+# Slippage is judged on the last fills, entries and exits together.
+SLIPPAGE_FILLS = 10
+
+
+class Exposure(NamedTuple):
+    """What is held and ordered already."""
+
+    long_lots: Decimal
+    """On the symbol, foreign positions included."""
+    short_lots: Decimal
+    foreign: int
+    """Positions and working orders on the symbol that are not ours."""
+    entries: int
+    """Entry orders under way on the account."""
+    margin: Decimal
+    """Margin those will bind."""
+
+
+class RiskBook:
+    """Risk state of one account. Methods that trip or reset return the changes, which the caller records."""
+
+    def __init__(self, limits: BreakerLimits) -> None:
+        self._limits = limits
+        self._equity: Decimal | None = None
+        self._equity_at: datetime | None = None
+        self._high_water_mark = Decimal(0)
+        self._day: date | None = None
+        self._day_start = Decimal(0)
+        self._week: datetime | None = None
+        self._week_start = Decimal(0)
+        self._entries: deque[datetime] = deque()
+        self._slippage: deque[float] = deque(maxlen=SLIPPAGE_FILLS)
+        self._kept: tuple[KeptBreaker, ...] = ()
+
+    @property
+    def equity(self) -> Decimal | None:
+        """Equity known last."""
+        return self._equity
+
+    @property
+    def equity_at(self) -> datetime | None:
+        """When it was known."""
+        return self._equity_at
+
+    @property
+    def tripped(self) -> tuple[BreakerState, ...]:
+        """Breakers tripped now."""
+        return tuple(kept.state for kept in self._kept)
+
+    @property
+    def slippage_points(self) -> tuple[float, ...]:
+        """Slippage of the last fills."""
+        return tuple(self._slippage)
+
+    def is_tripped(self, breaker: str) -> bool:
+        return any(kept.state.breaker == breaker for kept in self._kept)
+
+    # --- what happens ---------------------------------------------------------------------------------------------
+
+    def observe_equity(self, at: datetime, equity: Decimal) -> None:
+        """Take the account's equity as the terminal reports it."""
+        self._roll(at, equity)
+        self._equity, self._equity_at = equity, at
+        self._high_water_mark = max(self._high_water_mark, equity)
+
+    def observe_cash(self, amount: Decimal) -> None:
+        """Take a deposit (or a withdrawal, negative) out of every mark: it is neither profit nor loss."""
+        if self._equity is None:
+            return
+        self._equity += amount
+        self._high_water_mark += amount
+        self._day_start += amount
+        self._week_start += amount
+
+    def observe_entry(self, at: datetime) -> None:
+        """Count an entry order."""
+        self._entries.append(at)
+
+    def observe_slippage(self, points: float, at: datetime) -> tuple[BreakerChange, ...]:
+        """Count a fill's slippage, positive when worse; an anomaly trips its breaker."""
+        self._slippage.append(points)
+        cause = breakers.slippage_cause(self._limits, self._slippage)
+        return self.trip("slippage_anomaly", cause, at) if cause else ()
+
+    def state(
+        self, at: datetime, open_positions: int, pending_orders: int, exposure: Exposure | None = None
+    ) -> RiskState:
+        """Return what a decision at `at` sees; `exposure` is what is held and ordered already."""
+        if self._equity is not None:
+            self._roll(at, self._equity)
+        while self._entries and self._entries[0] <= at - _HOUR:
+            self._entries.popleft()
+        return RiskState(
+            open_positions=open_positions,
+            pending_orders=pending_orders,
+            equity_high_water_mark=self._high_water_mark,
+            day_start_equity=self._day_start,
+            week_start_equity=self._week_start,
+            orders_last_hour=len(self._entries),
+            pending_entries=exposure.entries if exposure else 0,
+            reserved_margin=exposure.margin if exposure else Decimal(0),
+            long_lots=exposure.long_lots if exposure else Decimal(0),
+            short_lots=exposure.short_lots if exposure else Decimal(0),
+            foreign_positions=exposure.foreign if exposure else 0,
+            breakers=breakers.latched(self._kept, at),
+        )
+
+    def marks(self) -> RiskState:
+        """Return what is remembered as it is, without letting a day or a week begin: for the record of a start."""
+        held = tuple(kept.state for kept in self._kept if breakers.rule_of(kept.state.breaker).reset_by != "cause")
+        return RiskState(
+            open_positions=0,
+            pending_orders=0,
+            equity_high_water_mark=self._high_water_mark,
+            day_start_equity=self._day_start,
+            week_start_equity=self._week_start,
+            orders_last_hour=len(self._entries),
+            breakers=held,
+        )
+
+    # --- breakers -------------------------------------------------------------------------------------------------
+
+    def learn(self, seen: Iterable[BreakerState], at: datetime) -> tuple[BreakerChange, ...]:
+        """Keep what a decision saw trip and let go what has lost its cause."""
+        self._kept, changes = breakers.advance(self._kept, seen, at)
+        return changes
+
+    def trip(self, breaker: str, cause: str, at: datetime) -> tuple[BreakerChange, ...]:
+        """Trip a breaker from outside a decision."""
+        self._kept, changes = breakers.trip(self._kept, breaker, cause, at)
+        return changes
+
+    def reset(self, breaker: str, cause: str) -> tuple[BreakerChange, ...]:
+        """Reset a breaker by a person's word. What it measures starts anew, or it would trip again at once."""
+        self._kept, changes = breakers.reset(self._kept, breaker, cause)
+        if changes:
+            self._measure_anew(breaker)
+        return changes
+
+    # --- recovery -------------------------------------------------------------------------------------------------
+
+    def restore(self, seen: RiskState, equity: Decimal, at: datetime) -> None:
+        """Take the marks of the last decision (or start) on record, and breakers that tripped before what is read back."""
+        self._kept = breakers.inherited(self._kept, seen, at)
+        self._equity, self._equity_at = equity, at
+        self._high_water_mark = seen.equity_high_water_mark
+        self._day, self._day_start = at.date(), seen.day_start_equity
+        self._week, self._week_start = breakers.week_of(at), seen.week_start_equity
+
+    def restore_start(self, start: StrategyLoad) -> None:
+        """Take what an earlier start remembered, where nothing younger was read: it may be older than what is read back."""
+        if start.risk is None or (
+            self._equity_at is not None and self._equity_at >= (start.equity_at or start.known_at)
+        ):
+            return
+        if start.equity is None or start.equity_at is None:
+            self._kept = breakers.inherited(self._kept, start.risk, start.known_at)
+        else:
+            self.restore(start.risk, start.equity, start.equity_at)
+
+    def restore_cash(self, at: datetime, amount: Decimal) -> None:
+        """Take one recorded deposit or withdrawal that the equity seen so far does not hold."""
+        if self._equity_at is not None and at > self._equity_at:
+            self.observe_cash(amount)
+
+    def restore_breaker(self, event: BreakerEvent) -> None:
+        """Take one recorded trip or reset."""
+        if event.change == "reset" and breakers.rule_of(event.breaker).reset_by == "person":
+            self._measure_anew(event.breaker)
+        self._kept = breakers.remembered(
+            self._kept, event.breaker, event.change, event.effect, event.cause, event.event_at
+        )
+
+    def restore_slippage(self, points: float) -> None:
+        """Take one recorded fill; what it tripped is on record itself."""
+        self._slippage.append(points)
+
+    def _roll(self, at: datetime, equity: Decimal) -> None:
+        """Start a new day or week with the equity known last before it."""
+        start = equity if self._equity is None else self._equity
+        if self._day is None or at.date() > self._day:
+            self._day, self._day_start = at.date(), start
+        if self._week is None or breakers.week_of(at) > self._week:
+            self._week, self._week_start = breakers.week_of(at), start
+
+    def _measure_anew(self, breaker: str) -> None:
+        if breaker == "slippage_anomaly":
+            self._slippage.clear()
+        if breaker == "drawdown_stop" and self._equity is not None:
+            self._high_water_mark = self._equity

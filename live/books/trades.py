@@ -1,0 +1,278 @@
+"""Open trades from their deals: which position belongs to which decision, marks on the way, the outcome at the end.
+
+The broker is right about the past (invariant 5): a trade exists because of deals, and ends by them. What a path, a
+mark or an outcome is lives in `core.trades`; which orders are under way in `live.books.orders`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from live.books.known_deals import KnownDeals
+from live.market.feed import LastQuote
+from live.recorder import Recorder
+from trading_assets.core.errors import StateError
+from trading_assets.core.ids import trade_id
+from trading_assets.core.records.decisions import Decision, SymbolState
+from trading_assets.core.records.record import Record, Side
+from trading_assets.core.records.trading import Deal, Mark, Order, Outcome
+from trading_assets.core.trades import outcomes
+from trading_assets.core.trades.path import MarkValues, OpenTrade, TradePath, mark_record
+
+# A deal older than this when it becomes known was missed: the quote at hand says nothing about its fill.
+_MISSED = timedelta(minutes=1)
+_ZERO = Decimal(0)
+# Trades given up are remembered for deals that come all the same.
+_REMEMBERED = 2000
+# Settled trades, each with its whole decision, for what is still said of their positions.
+_SETTLED_REMEMBERED = 500
+
+
+@dataclass(slots=True)
+class Trade:
+    """One trade: its decision, deals in order of arrival, and the path while it is open."""
+
+    decision: Decision
+    close_reason: str = ""
+    deals: list[Deal] = field(default_factory=list)
+    path: TradePath | None = None
+    position_id: str = ""
+    marks: list[Mark] = field(default_factory=list)
+    """Marks of an earlier run, until the path is followed on."""
+    ticket: str = ""
+    """Ticket of the position, where it is told: it changes when a netted position is turned round, the identifier does not."""
+    stop_price: float | None = None
+    """Stop as the terminal holds it, 0 when none; None until it is told. A person may have moved it."""
+    target_price: float | None = None
+    is_settled: bool = False
+    """Whether its outcome is known: a later deal on its position (netting: turned round) is not its own."""
+
+    @property
+    def trade_id(self) -> str:
+        return trade_id(self.decision.signal_id)
+
+    @property
+    def open_lots(self) -> Decimal:
+        """Volume opened less volume closed."""
+        opened = sum((deal.volume_lots for deal in self.deals if deal.entry == "IN"), _ZERO)
+        return opened - sum((deal.volume_lots for deal in outcomes.exits_of(self.deals)), _ZERO)
+
+    @property
+    def side(self) -> Side:
+        """Side of its entries."""
+        return "BUY" if self.decision.suggestion == "LONG" else "SELL"
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self.deals) and self.open_lots > 0
+
+    @property
+    def entry_price(self) -> float:
+        """Average price of the entries."""
+        entries = [deal for deal in self.deals if deal.entry == "IN"]
+        if len({deal.price for deal in entries}) == 1:
+            return entries[0].price
+        lots = sum((deal.volume_lots for deal in entries), _ZERO)
+        return sum(deal.price * float(deal.volume_lots) for deal in entries) / float(lots)
+
+    @property
+    def opened_at(self) -> datetime:
+        return min(deal.event_at for deal in self.deals if deal.entry == "IN")
+
+
+class TradeBook:
+    """Trades of one account that are expected or open."""
+
+    def __init__(self, recorder: Recorder, spec_of: Callable[[str], SymbolState | None]) -> None:
+        self._recorder = recorder
+        self._spec_of = spec_of
+        self._expected: dict[str, Trade] = {}
+        self._by_position: dict[str, Trade] = {}
+        self._open: dict[str, Trade] = {}
+        self._given_up: OrderedDict[str, Trade] = OrderedDict()
+        self._settled: deque[Trade] = deque()
+        self.known = KnownDeals()
+        """Deals that are booked, whether or not they belong to a trade."""
+
+    # --- what is known --------------------------------------------------------------------------------------------
+
+    def open_trades(self) -> list[Trade]:
+        """Return the open trades."""
+        return list(self._open.values())
+
+    def open_on(self, symbol: str) -> Trade | None:
+        """Return the open trade of a symbol: there is one at most."""
+        return self._open.get(symbol)
+
+    def by_position(self, position_id: str) -> Trade | None:
+        """Return the trade of a position, open or ended in this run."""
+        return self._by_position.get(position_id)
+
+    def expected(self, trade: str) -> Trade | None:
+        """Return a trade that a decision asked for and whose first deal is not known."""
+        return self._expected.get(trade)
+
+    # --- what happens ---------------------------------------------------------------------------------------------
+
+    def expect(self, decision: Decision) -> Trade:
+        """A decision asks for a position: remember what a deal with its magic belongs to."""
+        trade = Trade(decision)
+        return self._expected.setdefault(trade.trade_id, trade)
+
+    def give_up(self, trade: str) -> None:
+        """The order of an expected trade came to nothing, as far as is known: a deal is believed all the same."""
+        given_up = self._expected.pop(trade, None)
+        if given_up is not None:
+            self._given_up[trade] = given_up
+            while len(self._given_up) > _REMEMBERED:
+                self._given_up.popitem(last=False)
+
+    def trade_of(self, position_id: str, order: Order | None) -> Trade | None:
+        """Return the trade a deal belongs to: by its position, or by the order of ours that made it."""
+        known = self._by_position.get(position_id)
+        if known is None and order is not None:
+            known = self._expected.get(order.trade_id) or self._given_up.get(order.trade_id)
+        return None if known is not None and known.is_settled else known
+
+    def add(self, trade: Trade, deal: Deal, quote: LastQuote | None) -> list[Record]:
+        """Take one deal of a trade; returns the marks and the outcome it makes. The quote is the last one known."""
+        self.known.add(deal)
+        trade.deals.append(deal)
+        trade.position_id = deal.position_id
+        self._by_position[deal.position_id] = trade
+        if trade.is_open:
+            self._no_longer_expected(trade)
+            self._open[deal.symbol] = trade
+            return list(self._follow(trade, deal, quote))
+        if outcomes.is_closed(trade.deals):
+            self._no_longer_expected(trade)
+            if self._open.get(deal.symbol) is trade:
+                del self._open[deal.symbol]
+            return self._settle(trade)
+        return []
+
+    def quote(self, symbol: str, at: datetime, bid: float, ask: float) -> Mark | None:
+        """Show the open trade of a symbol one quote; returns the mark it makes."""
+        trade = self._open.get(symbol)
+        if trade is None or trade.path is None:
+            return None
+        values = trade.path.add(at, bid, ask)
+        if values is None:
+            return None
+        return self._mark(trade, values)
+
+    # --- recovery -------------------------------------------------------------------------------------------------
+
+    def restore_deal(self, deal: Deal, order: Order | None) -> None:
+        """Take a recorded deal; marks and outcomes of its time are on record already."""
+        self.known.add(deal)
+        named = deal.trade_id or ""
+        trade = self._by_position.get(deal.position_id) or self._expected.get(named) or self._given_up.get(named)
+        if trade is None or trade.is_settled:
+            return
+        trade.deals.append(deal)
+        trade.position_id = deal.position_id
+        self._by_position[deal.position_id] = trade
+        if order is not None and order.purpose == "CLOSE":
+            trade.close_reason = order.close_reason
+        self._no_longer_expected(trade)
+        # A trade whose exit is on record stays here until its outcome is, too.
+        self._open[deal.symbol] = trade
+
+    def follow_on(self) -> list[Record]:
+        """Follow the open trades of an earlier run on, once the contracts are known; returns outcomes a crash held back."""
+        records: list[Record] = []
+        for trade in self.open_trades():
+            if trade.path is None:
+                trade.path = self._path(trade)
+                if trade.path is not None:
+                    trade.path.resume(trade.marks)
+                    trade.marks = []
+            if trade.path is not None and outcomes.is_closed(trade.deals):
+                del self._open[trade.decision.symbol]
+                records += self._settle(trade)
+        return records
+
+    def end(self, outcome: Outcome) -> None:
+        """Take a recorded outcome."""
+        trade = self._open.get(outcome.symbol)
+        if trade is not None and trade.trade_id == outcome.trade_id:
+            self._end(trade)
+            del self._open[outcome.symbol]
+
+    # --- details --------------------------------------------------------------------------------------------------
+
+    def _end(self, trade: Trade) -> None:
+        """A trade is settled: keep it a while, not for ever."""
+        trade.is_settled = True
+        self._settled.append(trade)
+        while len(self._settled) > _SETTLED_REMEMBERED:
+            oldest = self._settled.popleft()
+            if self._by_position.get(oldest.position_id) is oldest:
+                del self._by_position[oldest.position_id]
+
+    def _no_longer_expected(self, trade: Trade) -> None:
+        self._expected.pop(trade.trade_id, None)
+        self._given_up.pop(trade.trade_id, None)
+
+    def _follow(self, trade: Trade, deal: Deal, quote: LastQuote | None) -> list[Mark]:
+        if trade.path is not None:
+            trade.path.resize(trade.open_lots, trade.entry_price)
+            return []
+        trade.path = self._path(trade)
+        if trade.path is None or quote is None or quote.at - deal.event_at > _MISSED:
+            return []
+        return [self._mark(trade, trade.path.open(max(quote.at, deal.event_at), quote.bid, quote.ask))]
+
+    def _path(self, trade: Trade) -> TradePath | None:
+        spec = self._spec_of(trade.decision.symbol)
+        if spec is None:
+            return None
+        candidate = outcomes.candidate_of(trade.decision)
+        return TradePath(
+            OpenTrade(
+                trade_id=trade.trade_id,
+                signal_id=trade.decision.signal_id,
+                symbol=trade.decision.symbol,
+                side="BUY" if candidate.kind == "LONG" else "SELL",
+                volume_lots=trade.open_lots,
+                entry_price=trade.entry_price,
+                stop_price=candidate.stop_price or 0.0,
+                target_price=candidate.target_price or 0.0,
+                risk_unit=candidate.risk_unit or 0.0,
+                opened_at=trade.opened_at,
+                tick_size=spec.tick_size,
+                tick_value=spec.tick_value,
+            )
+        )
+
+    def _mark(self, trade: Trade, values: MarkValues) -> Mark:
+        assert trade.path is not None
+        recorder = self._recorder
+        return mark_record(
+            trade.path,
+            values,
+            recorder.tenant,
+            recorder.account,
+            trade.decision.chain_id,
+            recorder.clock.now(),
+        )
+
+    def _settle(self, trade: Trade) -> list[Record]:
+        self._end(trade)
+        path = trade.path or self._path(trade)
+        if path is None:
+            return []
+        try:
+            return [
+                outcomes.outcome(
+                    trade.decision, trade.deals, path.summary(), trade.close_reason, self._recorder.clock.now()
+                )
+            ]
+        except StateError as error:
+            self._recorder.error("live.books.trades", str(error))
+            return []

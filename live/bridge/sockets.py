@@ -1,0 +1,229 @@
+"""The bridge's sockets: one port for terminals (websocket) and for the pages of `live.bridge.pages`; who may have which account.
+
+What happens on one connection is `live.bridge.conversation`, what a frame means `live.bridge.protocol` and `live.desk.desk`. Here is who may
+connect: one terminal an account, several accounts side by side, few strangers at once, and a pause for whoever keeps
+offering what opens nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import ssl
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack, suppress
+from http import HTTPStatus
+from pathlib import Path
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.http11 import Request, Response
+
+from live.bridge.access import PAUSE_S, Visit
+from live.bridge.conversation import Conversation, House, Patience, Terminals
+from live.bridge.keyring import Keyring
+from live.bridge.link import WRITE_LIMIT, Link
+from live.bridge.pages import Pages
+from live.bridge.protocol import MAX_FRAME_BYTES, Greeting, Refused, TerminalProtocol
+from live.bridge.visitors import Visitors
+from trading_assets.core.errors import InputError, UnavailableError
+
+# The socket takes somewhat more than the protocol, so that an oversized frame gets a sentence and not only a code.
+_SOCKET_LIMIT = 2 * MAX_FRAME_BYTES
+_STRANGERS_LIMIT = 64 * 1024
+"""Bytes of a frame before hello: nobody unknown may fill the memory."""
+_MOST_STRANGERS = 64
+"""Connections at once that have no account yet."""
+_FRAMES_WAITING = 8
+_LIVENESS_S = 2.0
+_TAKING_OVER_S = 10.0
+_LOOK_S = 0.25
+_TRY_AGAIN_LATER = 1013
+_REPLACED = 1011
+
+
+class Bridge:
+    """Listens while inside `open` and `close`."""
+
+    def __init__(
+        self,
+        desks: Mapping[str, Terminals],
+        keyring: Keyring,
+        visitors: Visitors,
+        *,
+        pages: Pages,
+        report: Callable[[str, BaseException], None],
+        patience: Patience,
+    ) -> None:
+        self._desks = desks
+        self._keyring = keyring
+        self._visitors = visitors
+        self._pages = pages
+        self._report = report
+        self._patience = patience
+        self._doors = {account: asyncio.Lock() for account in desks}
+        self._house = House(self._admit, self._refuse, keyring.opens, report)
+        self._strangers = 0
+        self._stack = AsyncExitStack()
+        self._server: Server | None = None
+        self._looking: asyncio.Task[None] | None = None
+
+    async def open(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
+        """Start listening; returns the port. Raises UnavailableError when it is taken."""
+        self._keyring.look()
+        try:
+            # Batches are small and come one after the other: compression would only add latency. asyncio sets TCP_NODELAY.
+            self._server = await self._stack.enter_async_context(
+                serve(
+                    self._serve,
+                    host,
+                    port,
+                    process_request=self._answer_http,
+                    compression=None,
+                    max_size=_STRANGERS_LIMIT,
+                    max_queue=_FRAMES_WAITING,
+                    write_limit=WRITE_LIMIT,
+                    ping_timeout=60,
+                    close_timeout=2,
+                    ssl=tls,
+                    # A handshake that fails is the other side's mistake: it is not this log's to repeat, with a traceback.
+                    logger=_quiet_logger(),
+                )
+            )
+        except OSError as error:
+            problem = error.strerror or str(error)
+            hint = "end the other program or choose another port in settings.toml"
+            raise UnavailableError("listening on", f"{host}:{port}", problem, hint) from error
+        self._looking = asyncio.create_task(self._look_after())
+        return int(next(iter(self._server.sockets)).getsockname()[1])
+
+    async def close(self) -> None:
+        """Stop listening and hang up. Closing twice is harmless."""
+        if self._looking is not None:
+            self._looking.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._looking
+            self._looking = None
+        await self._stack.aclose()
+        self._visitors.look()
+
+    async def _look_after(self) -> None:
+        """Follow the tokens on disk and tell what was only counted, until the end."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            try:
+                self._keyring.look()
+                self._visitors.look()
+            except Exception as defect:  # noqa: BLE001 - terminals stay connected; it is reported, not hidden
+                self._report("live.bridge.sockets", defect)
+
+    async def _serve(self, connection: ServerConnection) -> None:
+        """Have one conversation, from its first frame to its end."""
+        protocol = TerminalProtocol(self._keyring.judge, lambda: secrets.token_hex(8))
+        link = Link(protocol, connection, self._patience.send_s)
+        log = self._visitors.log
+        if self._strangers >= _MOST_STRANGERS:
+            text = f"{self._strangers} connections without an account are the most; come again later"
+            log.note(Visit("refused", link.remote, text))
+            await link.close(_TRY_AGAIN_LATER, text)
+            return
+        log.note(Visit("connected", link.remote, "a websocket was opened"))
+        talk = Conversation(connection, protocol, link, self._house, self._patience, _SOCKET_LIMIT)
+        self._strangers += 1
+        talk.on_known = self._one_stranger_less
+        try:
+            await talk.run()
+        finally:
+            if talk.account is None:
+                self._one_stranger_less()
+            log.note(Visit("left", link.remote, talk.end, talk.account, link.token_id, link.session))
+
+    def _one_stranger_less(self) -> None:
+        self._strangers -= 1
+
+    # --- who may come in ------------------------------------------------------------------------------------------
+
+    async def _admit(self, link: Link, greeting: Greeting) -> Terminals | None:
+        """Give the account to this connection unless another terminal, still alive, holds it."""
+        account = greeting.account
+        desk = self._desks[account]
+        async with self._doors[account]:
+            if not await self._is_free(desk, link, greeting):
+                return None
+            await desk.greet(link, greeting.hello)
+            if desk.link is not link:
+                self._visitors.log.note(
+                    Visit("refused", link.remote, link.why, account, greeting.token_id, greeting.session)
+                )
+                return None
+        hello = greeting.hello
+        pace = "in lockstep" if hello.lockstep else "by the clock"
+        text = f"account {account}, login {hello.account.login} at {hello.account.server}, build {hello.build}, {pace}"
+        self._visitors.log.note(Visit("admitted", link.remote, text, account, greeting.token_id, greeting.session))
+        return desk
+
+    async def _is_free(self, desk: Terminals, link: Link, greeting: Greeting) -> bool:
+        """Return whether nobody else, still alive, has the account; who does not answer is cut off."""
+        holder = desk.link
+        if holder is None or holder is link:
+            return True
+        if holder.is_open and await holder.answers(_LIVENESS_S):
+            text = f"another terminal ({holder.remote}) is connected for account {greeting.account}; stop it first"
+            await self._refuse(link, None, Refused("token_in_use", text, f"hello from {link.remote}", True))
+            return False
+        holder.abort("it did not answer, and a new connection of the same account came")
+        # What came over it before, results of trades for one, is taken first.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_TAKING_OVER_S):
+                await holder.over.wait()
+        await desk.leave(holder)
+        return link.is_open
+
+    async def _refuse(self, link: Link, account: str | None, refused: Refused) -> None:
+        visitors = self._visitors
+        visitors.refuse(account, refused)
+        visitors.log.note(
+            Visit("refused", link.remote, f"{refused.reason}: {refused.text}", account, link.token_id, link.session)
+        )
+        if refused.reason in ("unauthenticated", "token_in_use"):
+            visitors.pauses.fail(link.remote)
+        await link.refuse(refused.reason, refused.text, is_fatal=refused.is_fatal)
+
+    def _answer_http(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Answer a page; everything else must be a websocket."""
+        address = connection.remote_address
+        remote = str(address[0]) if address else "unknown"
+        is_upgrade = request.headers.get("Upgrade", "").lower() == "websocket"
+        page = self._pages.answer(request.method, request.path, remote, is_upgrade=is_upgrade)
+        if page is not None:
+            self._visitors.log.note(
+                Visit("asked", remote, f"{request.method} {request.path[:200]}: {page.status.value}")
+            )
+            response = connection.respond(page.status, page.body.decode())
+            del response.headers["Content-Type"]
+            response.headers["Content-Type"] = page.content_type
+            return response
+        if self._visitors.pauses.holds(remote):
+            text = f"too many refused hellos; wait {PAUSE_S:.0f} s and correct the token\n"
+            self._visitors.log.note(Visit("refused", remote, "it was refused too often and has to wait"))
+            return connection.respond(HTTPStatus.TOO_MANY_REQUESTS, text)
+        return None
+
+
+def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
+    """Return what TLS 1.2 and later need. Raises InputError for files that are no certificate and its key."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(certificate, key)
+    except OSError as error:  # SSLError is one
+        problem = error.strerror or str(error)
+        hint = "name a certificate chain and its key, both PEM, in [tls] of settings.toml"
+        raise InputError("reading the certificate", certificate, problem, hint) from error
+    return context
+
+
+def _quiet_logger() -> logging.Logger:
+    logger = logging.getLogger("live.sockets")
+    logger.setLevel(logging.CRITICAL)
+    return logger

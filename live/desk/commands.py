@@ -1,0 +1,128 @@
+"""Commands of the inbox: carried out once, each answered by a record. How files go in and out is `store.control`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import assert_never
+
+from live.desk.desk import Desk
+from trading_assets.core.decisions.breakers import BreakerChange
+from trading_assets.core.records.trading import CommandResult
+from trading_assets.store.control import Command, finish_command, take_commands, unfinished_commands
+
+
+class Inbox:
+    """The command inbox of one daemon. `drain` is called when a command asks for the end."""
+
+    def __init__(self, folder: Path, desks: Mapping[str, Desk], drain: Callable[[str], None]) -> None:
+        self._folder = folder
+        self._desks = desks
+        self._drain = drain
+        self._trouble = ""
+        self.looks = self.failures = 0
+        """How often the inbox was read, and how often it could not be."""
+
+    @property
+    def trouble(self) -> str:
+        """Why the inbox cannot be read; empty while it can."""
+        return self._trouble
+
+    async def answer_unfinished(self) -> None:
+        """Answer what an earlier run took and did not finish; it is not carried out again."""
+        for command in unfinished_commands(self._folder):
+            await self._record(command, False, "the daemon stopped before it was done; give it again")
+
+    async def look(self) -> None:
+        """Carry out what waits. An inbox that cannot be read is told, once, and looked at again."""
+        try:
+            waiting = take_commands(self._folder, self._refused)
+        except OSError as error:
+            if str(error) != self._trouble:
+                self._refused(str(self._folder), f"not readable ({error}); mend its permissions")
+            self._trouble = str(error)
+            self.failures += 1
+            return
+        self._trouble = ""
+        self.looks += 1
+        for command in waiting:
+            is_done, answer = await self._carry_out(command)
+            await self._record(command, is_done, answer)
+            if command.command == "drain":
+                self._drain(f"command {command.command_id}")
+
+    async def _carry_out(self, command: Command) -> tuple[bool, str]:
+        desks, argument = list(self._desks.values()), command.argument
+        match command.command:
+            case "halt":
+                return await self._halt(desks, argument or "by command")
+            case "resume":
+                return await self._reset(desks, "halt")
+            case "breaker_reset":
+                return await self._reset(desks, argument)
+            case "query":
+                return await self._query(desks, argument)
+            case "reload":
+                for desk in desks:
+                    desk.account.release.look_again()
+                return True, "the release is looked at again before the next decision"
+            case "drain":
+                return True, "no more messages are taken; the daemon ends once everything is durable"
+        assert_never(command.command)
+
+    async def _halt(self, desks: list[Desk], why: str) -> tuple[bool, str]:
+        """Stop entries, durably before it is answered; the terminals are told to open nothing either."""
+        self._changed({d: d.account.books.risk.trip("halt", why, d.account.recorder.clock.now()) for d in desks})
+        for desk in desks:
+            await desk.tell_halt()
+        told = [desk.account.name for desk in desks if desk.link is not None]
+        words = f"; the terminal of {', '.join(told)} is told" if told else ""
+        return True, f"no new positions are opened until `resume`{words}"
+
+    async def _reset(self, desks: list[Desk], breaker: str) -> tuple[bool, str]:
+        if not breaker:
+            return False, "name the breaker to reset"
+        tripped = [desk for desk in desks if desk.account.books.risk.is_tripped(breaker)]
+        if not tripped:
+            held = sorted({state.breaker for desk in desks for state in desk.account.books.risk.tripped})
+            return False, f"{breaker} is not tripped; tripped are: {', '.join(held) or 'none'}"
+        self._changed({desk: desk.account.books.risk.reset(breaker, "by a person's command") for desk in tripped})
+        for desk in tripped:
+            await desk.tell_halt()
+        return True, f"{breaker} is reset on {', '.join(desk.account.name for desk in tripped)}"
+
+    async def _query(self, desks: list[Desk], argument: str) -> tuple[bool, str]:
+        if argument not in ("", "deals", "bars"):
+            return False, f"{argument!r} cannot be asked for; ask for deals or bars"
+        asked = [desk for desk in desks if await desk.query(argument or "deals")]
+        if not asked:
+            return False, "no terminal is connected, or a question is under way; give it again"
+        return (
+            True,
+            f"the terminal of {', '.join(desk.account.name for desk in asked)} is asked for {argument or 'deals'}",
+        )
+
+    @staticmethod
+    def _changed(changes: Mapping[Desk, tuple[BreakerChange, ...]]) -> None:
+        for desk, changed in changes.items():
+            desk.account.recorder.commit(desk.account.recorder.breaker_events(changed))
+
+    async def _record(self, command: Command, is_done: bool, answer: str) -> None:
+        """Answer under every account; the command is finished once that is durable."""
+        for desk in self._desks.values():
+            recorder = desk.account.recorder
+            record = recorder.make(
+                CommandResult,
+                recorder.clock.now(),
+                recorder.chain(),
+                command_id=command.command_id,
+                command=command.command,
+                is_done=is_done,
+                answer=answer,
+            )
+            await recorder.append([record])
+        finish_command(self._folder, command.command_id, is_done=is_done, answer=answer)
+
+    def _refused(self, name: str, reason: str) -> None:
+        for desk in self._desks.values():
+            desk.account.recorder.error("live.desk.commands", f"{name} in the command inbox is {reason}")

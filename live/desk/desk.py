@@ -1,0 +1,311 @@
+"""One account's desk: what each message of its terminal means, from hello to goodbye.
+
+It composes the parts that know how (`feed`, `trader`, `settlement`, `reconciliation`, `opening`) and decides when. What quotes
+and heartbeats set going is `live.desk.closings`', when a session is open for quotes `live.desk.gate`'s. Frames and sockets are the
+bridge's; in lockstep the desk also says when everything up to a heartbeat is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import assert_never
+
+from live.bridge.inlet import Dropped
+from live.bridge.link import Link
+from live.clock import StreamClock
+from live.desk.account import Account
+from live.desk.closings import Closings
+from live.desk.gate import Gate
+from live.desk.greeting import HaltNotice, our_limits, session_record
+from live.desk.vigil import Vigil
+from live.logs import log
+from live.server_clock.search import ClockSearch
+from live.settings import Settings
+from trading_assets.core.messages import (
+    Bars,
+    BookUpdate,
+    Deals,
+    DealUpdate,
+    FromTerminal,
+    Goodbye,
+    Hello,
+    OrderUpdate,
+    PositionUpdate,
+    Resync,
+    Snapshot,
+    Subscribe,
+    TerminalError,
+    TerminalHeartbeat,
+    Ticks,
+    Welcome,
+)
+
+# The wall's clock lets messages go first, but not for ever.
+_TURN_S = 0.1
+
+
+class Desk:
+    """Messages of one account's terminal, across all its sessions.
+
+    What is public takes its turn: a message, a greeting, a leave and what the clock on the wall does never mix, although
+    each may have to wait for the disk in the middle.
+    """
+
+    def __init__(self, settings: Settings, account: Account) -> None:
+        self.account = account
+        self.link: Link | None = None
+        self._settings = settings
+        self._recorder = account.recorder
+        self._feed = account.feed
+        self._trader = account.trader
+        self._sender = account.sender
+        self._settlement = account.settlement
+        self._holdings = account.holdings
+        self._reconciliation = account.reconciliation
+        self._opening = account.opening
+        self._clock = account.clock_watch
+        self._search = ClockSearch(account.clock_watch.pairs, settings.answer_timeout_s)
+        self._vigil = Vigil(
+            settings, account.recorder, account.rule, account.books.orders, account.reconciliation, account.sender
+        )
+        self._closings = Closings(account)
+        self._gate = Gate(account, settings.answer_timeout_s, self._market)
+        self._halt = HaltNotice(account.books.risk)
+        self._is_lockstep = False
+        self._turn = asyncio.Lock()
+        self.messages = self.sessions = self.gaps = 0
+        """Messages taken, sessions begun and gaps found since the start."""
+        self.on_stream_time: Callable[[], None] | None = None
+        """Called in lockstep when the stream's time has moved: what is judged by the clock elsewhere."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether quotes are looked at: history, positions and deals are there."""
+        return self._gate.is_open
+
+    @property
+    def is_lockstep(self) -> bool:
+        """Whether the session's time is the stream's."""
+        return self._is_lockstep
+
+    async def close(self, why: str) -> None:
+        """Finish what is under way and hang up."""
+        async with self._turn:
+            await self._recorder.settled()
+            self._trader.take_timings()
+            link = self.link
+            if link is not None:
+                await link.close(1001, why)
+                await self._leave(link)
+
+    # --- the session ----------------------------------------------------------------------------------------------
+
+    async def greet(self, link: Link, hello: Hello) -> None:
+        """A terminal authenticated for this account; a new session begins."""
+        async with self._turn:
+            await self._greet(link, hello)
+
+    async def _greet(self, link: Link, hello: Hello) -> None:
+        expected = self.account.settings.login
+        if expected is not None and hello.account.login != expected:
+            text = f"the terminal is logged in to {hello.account.login}, account {self.account.name} is {expected}; log in there"
+            self._feed.quarantine("", "wrong_login", text, hello.chain_id)
+            await link.refuse("wrong_login", text, is_fatal=True)
+            return
+        self._sender.disconnected()
+        self.link = self._sender.link = link
+        self._is_lockstep = self._closings.is_lockstep = hello.lockstep
+        self._gate.shut()
+        self._vigil.restart()
+        self.sessions += 1
+        self._recorder.log = log(account=self.account.name, session=link.session)
+        self._recorder.log.info(
+            "a terminal has come", remote=link.remote, lockstep=hello.lockstep, chain_id=hello.chain_id
+        )
+        await link.send(Welcome, tenant=self._settings.tenant, account=self.account.name)
+        if self._clock.is_known(hello.account.server):
+            await self._begin(link, hello)
+        else:
+            # Nothing can be dated before the server's clock is understood.
+            await self._search.begin(link, hello, None if hello.lockstep else self.account.clock.now())
+            await self._end_search()
+
+    async def _begin(self, link: Link, hello: Hello) -> None:
+        """Begin a session whose times can be read."""
+        at = self.account.rule.to_utc(hello.server_time_msc)
+        self._recorder.clock = StreamClock(at) if hello.lockstep else self.account.clock
+        self._clock.begin(hello)
+        self._reconciliation.restart()
+        self._feed.resume()
+        self._opening.begin()
+        self.account.books.limits = our_limits(hello.limits, self.account.settings.symbols)
+        self._recorder.commit([session_record(self.account, link, hello)])
+        self._holdings.first_account(hello.account, hello.chain_id)
+        settings = self.account.settings
+        await link.send(Subscribe, symbols=tuple(settings.symbols), with_book=settings.with_book)
+        self._halt.restart()
+        await self._halt.tell(link)
+
+    async def tell_halt(self) -> None:
+        """Tell the terminal when entries are halted, and when they are no more."""
+        await self._halt.tell(self.link)
+
+    async def leave(self, link: Link) -> None:
+        """The connection is gone: nothing is known of what was under way (invariant 4)."""
+        async with self._turn:
+            await self._leave(link)
+
+    async def _leave(self, link: Link) -> None:
+        if self.link is link:
+            self._recorder.log.info("the terminal is gone")
+            self.link = None
+            self._gate.shut()
+            self._search.stop()
+            self._vigil.restart()
+            self._sender.disconnected()
+            await self._recorder.settled()
+
+    async def _end_search(self) -> None:
+        """Begin the session once its clock is understood; refuse it when it is not."""
+        link, found = self.link, self._search.end()
+        if link is None or found is None:
+            return
+        problem = self._clock.found(found)
+        if problem:
+            await link.refuse("clock_unknown", problem, is_fatal=True)
+            return
+        await self._begin(link, found.hello)
+        for message, arrived_ns in found.waiting:
+            await self._handle(message, arrived_ns)
+
+    async def resync(self, expected_seq: int) -> None:
+        """Messages are missing: what they said about trading is asked for, their quotes are lost."""
+        async with self._turn:
+            if self.link is None or self._search.is_running:
+                return
+            self.gaps += 1
+            text = f"messages from {expected_seq} on are missing in session {self.link.session}; a bar may lack quotes"
+            self._recorder.error("live.desk.desk", text)
+            self._gate.distrust("messages of the terminal were lost")
+            self._feed.lost()
+            await self.link.send(Resync, expected_seq=expected_seq)
+            self._reconciliation.give_up()
+            await self._reconciliation.ask()
+
+    async def handle(self, message: FromTerminal, arrived_ns: int) -> None:
+        """Take one message of the session, in order."""
+        async with self._turn:
+            await self._handle(message, arrived_ns)
+
+    def dropped(self, quotes: Dropped) -> None:
+        """Quotes made room for later ones, because the daemon could not keep up."""
+        self._feed.dropped(quotes.symbol, quotes.first_msc, quotes.last_msc, quotes.count)
+
+    async def _handle(self, message: FromTerminal, arrived_ns: int) -> None:
+        self.messages += 1
+        if self._search.is_running and self.link is not None:
+            await self._search.take(message, arrived_ns, self.link)
+            await self._end_search()
+            return
+        match message:
+            case Ticks() | TerminalHeartbeat() if not self._gate.is_open:
+                self._opening.hold(message, arrived_ns)
+            case Ticks() | TerminalHeartbeat():
+                await self._market(message, arrived_ns)
+            case _:
+                await self._other(message)
+        if self._vigil.is_owing:
+            await self._vigil.pay()
+
+    async def _other(self, message: FromTerminal) -> None:
+        match message:
+            case OrderUpdate():
+                await self._settlement.order_update(message)
+                if self._is_lockstep:
+                    # Time stands still until `processed`: a price that had moved is the present one already.
+                    await self._sender.retry()
+            case DealUpdate():
+                await self._settlement.deal(message.deal, message.chain_id, message.account, is_late=message.is_late)
+            case PositionUpdate():
+                self._holdings.position(message.position, message.chain_id)
+            case Deals():
+                self._vigil.take(message.request_id)
+                await self._reconciliation.deals(message)
+                await self._gate.try_to_open()
+            case Snapshot():
+                assert self.link is not None
+                await self._gate.snapshot(message, self.link)
+            case BookUpdate():
+                self._feed.book(message)
+            case Bars():
+                if self.link is not None and not self._clock.take(message):
+                    await self._opening.take(message, self.link)
+                await self._gate.try_to_open()
+            case TerminalError():
+                self._clock.refused(message.request_id)
+                self._recorder.error(
+                    "terminal", f"{message.code}: {message.text} (request {message.request_id or 'none'})"
+                )
+            case Goodbye():
+                await self._recorder.settled()
+                self._trader.take_timings()
+                self._recorder.start_commit()
+            case Hello() | Ticks() | TerminalHeartbeat():
+                raise AssertionError(f"{type(message).__name__} is handled before")
+            case _:
+                assert_never(message)
+
+    async def _market(self, message: Ticks | TerminalHeartbeat, arrived_ns: int) -> None:
+        if isinstance(message, Ticks):
+            await self._closings.ticks(message, arrived_ns)
+            return
+        await self._closings.heartbeat(message, arrived_ns)
+        if self._is_lockstep:
+            books = self.account.books
+            is_search_due = books.trades.known.is_full or books.orders.is_search_due(self._recorder.clock.now())
+            # A balance that no deal explains: one was never told.
+            is_agreed = self._reconciliation.is_done_once and self._holdings.is_explained(message.account)
+            if is_search_due or not is_agreed:
+                await self._reconciliation.ask()
+            if self.on_stream_time is not None:
+                self.on_stream_time()
+            self._vigil.owe(message.seq)
+
+    async def query(self, what: str) -> bool:
+        """Ask the terminal for deals in full, or for the bars since the last one; returns whether it is asked."""
+        async with self._turn:
+            return self.link is not None and await self._gate.query(what, self.link)
+
+    # --- what the clock on the wall does ----------------------------------------------------------------------------
+
+    async def tick(self) -> None:
+        """Look after what no message does. Called a few times a second."""
+        link = self.link
+        if not self._is_lockstep or link is None:
+            await self.account.release.follow()
+        if link is None:
+            return
+        try:
+            async with asyncio.timeout(_TURN_S):
+                await self._turn.acquire()
+        except TimeoutError:
+            return  # A message takes its time; this is done at the next look.
+        try:
+            if self.link is link:
+                await self._look(link)
+        finally:
+            self._turn.release()
+
+    async def _look(self, link: Link) -> None:
+        await self._halt.tell(link)
+        if self._search.is_running:
+            await self._search.look(link)
+            await self._end_search()
+            return
+        if self._vigil.is_owing:
+            await self._vigil.pay()
+        await self._gate.look(link)
+        if self._gate.is_open and not self._is_lockstep:
+            await self._vigil.watch()
+            self._clock.look()

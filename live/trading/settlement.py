@@ -1,0 +1,277 @@
+"""What became of orders, booked: their results, and the deals of the account.
+
+The broker is right about the past (invariant 5): a deal is booked whether or not it was expected, once, by its ticket.
+What the account holds is `live.trading.holdings`'; comparing everything at once is `live.trading.reconciliation`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence, Set
+
+import msgspec
+
+from live.books.books import Books
+from live.books.orders import Intent
+from live.books.recovery import Past
+from live.books.trades import Trade
+from live.clock import ServerClock
+from live.market.feed import Feed
+from live.recorder import Recorder
+from live.settings import AccountSettings
+from live.trading.holdings import Holdings
+from live.trading.protection import Protector
+from live.trading.sending import Sender
+from trading_assets.core.errors import TradingError
+from trading_assets.core.messages import AccountFacts, DealFacts, OrderUpdate
+from trading_assets.core.records.record import Record
+from trading_assets.core.records.trading import Deal
+from trading_assets.core.trades.lifecycle import MARKET_CLOSED, Answered, Ended, Filled, result_of
+
+
+class Settlement:
+    """Books one account's results."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        settings: AccountSettings,
+        rule: ServerClock,
+        feed: Feed,
+        books: Books,
+        sender: Sender,
+        protector: Protector,
+        holdings: Holdings,
+        past: Past,
+    ) -> None:
+        self._recorder = recorder
+        self._canonical = settings.symbols
+        self._rule = rule
+        self._feed = feed
+        self._books = books
+        self._sender = sender
+        self._protector = protector
+        self._holdings = holdings
+        self._past = past
+
+    # --- orders ---------------------------------------------------------------------------------------------------
+
+    async def order_update(self, update: OrderUpdate) -> None:
+        """Take the answer to an order."""
+        if self._protector.answered(update):
+            return
+        orders = self._books.orders
+        withdrawn = orders.withdrawn(update.request_id)
+        if withdrawn is not None:
+            self._ended(withdrawn, update)
+            return
+        intent = orders.find(update.request_id)
+        if intent is None:
+            self._recorder.error(
+                "live.trading.settlement",
+                f"the terminal answered request {update.request_id}, which is not ours; nothing is changed",
+            )
+            return
+        result = result_of(update.retcode)
+        facts = update.order
+        changes: dict[str, object] = {"retcode": update.retcode}
+        if facts is not None:
+            changes["order_ticket"] = facts.ticket
+            if intent.order.purpose == "OPEN" and facts.position_id != "0":
+                changes["position_id"] = facts.position_id
+        if intent.order.state == "PLANNED":
+            return  # Given back already by an earlier answer.
+        record = self._books.orders.advance(intent, Answered(update.retcode), update.comment or result.words, **changes)
+        if facts is not None and facts.magic == intent.order.magic:
+            orders.answer(intent, facts.volume_initial - facts.volume_current)
+        records: list[Record] = [] if record is None else [record]
+        if result.kind == "throttled" and record is not None and record.state == "PLANNED":
+            # The server is busy or the position frozen: back off, longer each time, then look at the price again.
+            self._sender.back_off(intent)
+        if update.retcode == MARKET_CLOSED:
+            orders.market_closed_at[intent.order.symbol] = self._recorder.clock.now()
+        if result.trips:
+            cause = f"order refused with {update.retcode}: {result.words}"
+            changed = self._books.risk.trip(result.trips, cause, self._recorder.clock.now())
+            records += self._recorder.breaker_events(changed, intent.order.chain_id)
+        self._recorder.commit(records)
+        match intent.order.state:
+            case "REFUSED":
+                self.came_to_nothing(intent)
+            case "PLANNED":
+                self._sender.try_again(intent)
+            case _:
+                self._ended(intent, update)
+
+    def _ended(self, intent: Intent, update: OrderUpdate) -> None:
+        """Take the terminal's word that an order ended without a fill: cancelled, expired or rejected after it was placed."""
+        facts = update.order
+        if facts is None or facts.magic != intent.order.magic or facts.volume_current != facts.volume_initial:
+            return  # What the answer does not say is searched for (invariant 4).
+        match facts.state:
+            case "CANCELLED" | "EXPIRED" | "REFUSED":
+                words = update.comment or f"{facts.state.lower()} at the broker"
+                record = self._books.orders.advance(intent, Ended(facts.state), words, order_ticket=facts.ticket)
+                if record is not None:
+                    self._recorder.commit([record])
+                    self.came_to_nothing(intent)
+
+    def came_to_nothing(self, intent: Intent) -> None:
+        """An order ended without a fill."""
+        if intent.order.purpose == "OPEN":
+            self._books.trades.give_up(intent.order.trade_id)
+        else:
+            self._sender.closing_failed(intent.order.trade_id, f"the position was not closed: {intent.order.reason}")
+
+    # --- deals ----------------------------------------------------------------------------------------------------
+
+    async def deal(
+        self, facts: DealFacts, chain_id: str, account: AccountFacts | None, *, is_late: bool = False
+    ) -> None:
+        """Book one deal, once; `account` is the account after it, where it is reported."""
+        if not await self._doubtful([facts]):
+            await self._book(facts, chain_id, account, is_late=is_late)
+
+    async def deals(self, told: Sequence[DealFacts]) -> bool:
+        """Book the deals of an answer, each once; returns whether all of them are booked now."""
+        doubtful = await self._doubtful(told)
+        for facts in told:
+            if facts.ticket not in doubtful:
+                await self._book(facts, "", None, is_late=False)
+        return not doubtful
+
+    async def _doubtful(self, told: Sequence[DealFacts]) -> Set[str]:
+        """Look up deals of long ago in the journal; returns those of which that cannot be told: left alone, asked for again."""
+        known = self._books.trades.known
+        times = {facts.ticket: self._rule.to_utc(facts.time_msc) for facts in told}
+        unsure = {ticket: at for ticket, at in times.items() if known.standing(ticket, at) == "unsure"}
+        if not unsure:
+            return frozenset()
+        try:
+            booked = await asyncio.to_thread(self._past.booked, unsure)
+        except TradingError as error:
+            self._recorder.error(
+                "live.trading.settlement", f"{len(unsure)} deals of long ago cannot be looked up: {error}"
+            )
+            return unsure.keys()
+        known.found((ticket, unsure[ticket]) for ticket in booked)
+        return frozenset()
+
+    async def _book(self, facts: DealFacts, chain_id: str, account: AccountFacts | None, *, is_late: bool) -> None:
+        if facts.ticket in self._books.trades.known:
+            return
+        intent = self._books.orders.find(facts.magic)
+        opening = intent.order if intent is not None and intent.order.purpose == "OPEN" else None
+        trade = self._books.trades.trade_of(facts.position_id, opening)
+        if trade is None and account is not None and self._may_be_ours(facts):
+            return  # Its entry was not told yet: the next search brings both, in their order.
+        deal = self._deal_record(facts, chain_id, trade, intent)
+        if is_late:
+            deal = msgspec.structs.replace(deal, is_late=True)
+        records: list[Record] = [deal]
+        if trade is not None and intent is None and facts.entry == "IN":
+            self._entered(trade, deal)
+        # A stop's or target's deal carries the magic of the entry, which it does not fill.
+        if intent is not None and (intent.order.purpose == "OPEN") == (deal.entry == "IN"):
+            records += self._filled(intent, deal)
+        if trade is None:
+            self._books.trades.known.add(deal)
+        else:
+            if intent is not None and intent.order.purpose == "CLOSE":
+                trade.close_reason = intent.order.close_reason
+            quote = self._feed.last.get(deal.symbol)
+            records += self._books.trades.add(trade, deal, quote)
+        records += self._judged(deal)
+        self._holdings.booked(deal)
+        if account is not None:
+            records.append(self._holdings.account_record(account, chain_id))
+            self._holdings.see(account)
+            self._books.risk.observe_equity(self._recorder.clock.now(), account.equity)
+        self._recorder.commit(records)
+        if trade is not None and not trade.is_open:
+            await self._sender.position_closed(trade.trade_id)
+
+    # --- details --------------------------------------------------------------------------------------------------
+
+    def _may_be_ours(self, facts: DealFacts) -> bool:
+        """Return whether a deal leaves a position nobody knows while an entry of ours is under way, maybe into it."""
+        if facts.entry == "IN" or facts.position_id in self._books.foreign:
+            return False
+        symbol = self._canonical.get(facts.symbol, facts.symbol)
+        return any(intent.order.purpose == "OPEN" for intent in self._books.orders.pending(symbol))
+
+    def _entered(self, trade: Trade, deal: Deal) -> None:
+        """On a netting account somebody else's entry merges with our position: booked with it, and told."""
+        self._recorder.finding(
+            "live.trading.settlement",
+            f"trade {trade.trade_id}",
+            "only our orders enter our position",
+            f"deal {deal.deal_ticket} of {deal.volume_lots} lots with magic {deal.magic} entered it",
+            "trade by hand on another account, or on symbols the daemon does not trade: its next exit closes this volume too",
+        )
+
+    def _filled(self, intent: Intent, deal: Deal) -> list[Record]:
+        order = intent.order
+        filled = order.filled_lots + deal.volume_lots
+        changes: dict[str, object] = {"filled_lots": filled, "order_ticket": deal.order_ticket}
+        if order.purpose == "OPEN":
+            changes["position_id"] = deal.position_id
+        record = self._books.orders.advance(
+            intent, Filled(filled, order.volume_lots), f"filled {filled} of {order.volume_lots} lots", **changes
+        )
+        return [] if record is None else [record]
+
+    def _judged(self, deal: Deal) -> list[Record]:
+        """Let a deal count in the risk state: deposits and withdrawals, and slippage."""
+        if deal.kind in ("BALANCE", "CREDIT"):
+            self._books.risk.observe_cash(deal.profit)
+            return []
+        if deal.slippage_points is None:
+            return []
+        changes = self._books.risk.observe_slippage(deal.slippage_points, self._recorder.clock.now())
+        return list(self._recorder.breaker_events(changes, deal.chain_id))
+
+    def _deal_record(self, facts: DealFacts, chain_id: str, trade: Trade | None, intent: Intent | None) -> Deal:
+        symbol = self._canonical.get(facts.symbol, facts.symbol)
+        chain = trade.decision.chain_id if trade else chain_id
+        return self._recorder.make(
+            Deal,
+            self._rule.to_utc(facts.time_msc),
+            chain or self._recorder.chain(symbol),
+            deal_ticket=facts.ticket,
+            order_ticket=facts.order,
+            position_id=facts.position_id,
+            trade_id=trade.trade_id if trade else None,
+            signal_id=trade.decision.signal_id if trade else None,
+            magic=facts.magic,
+            symbol=symbol,
+            kind=facts.kind,
+            entry=facts.entry,
+            reason=facts.reason,
+            volume_lots=facts.volume,
+            price=facts.price,
+            profit=facts.profit,
+            commission=facts.commission,
+            swap=facts.swap,
+            fee=facts.fee,
+            slippage_points=self._slippage(facts, symbol, trade, intent),
+            comment=facts.comment,
+            server_msc=facts.time_msc,
+        )
+
+    def _slippage(self, facts: DealFacts, symbol: str, trade: Trade | None, intent: Intent | None) -> float | None:
+        """Return the fill against the price expected, in points, positive when worse; None where none was expected."""
+        spec = self._books.specs.get(symbol)
+        if trade is None or spec is None or facts.kind not in ("BUY", "SELL"):
+            return None
+        decision = trade.decision
+        # A stop that a person moved is reached where it was moved to.
+        stop = decision.stop_price if trade.stop_price is None else trade.stop_price
+        target = decision.target_price if trade.target_price is None else trade.target_price
+        expected = {"SL": stop, "TP": target}.get(facts.reason)
+        if intent is not None and facts.reason == "EXPERT":
+            expected = intent.order.price
+        if not expected:
+            return None
+        worse = facts.price - expected if facts.kind == "BUY" else expected - facts.price
+        return round(worse / spec.point, 6)

@@ -1,0 +1,82 @@
+"""`trading status` beside a running daemon: health, readiness and components, as an object and as a table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+from said import Say
+
+from trading_assets.cli.processes import Daemon, LiveSettings, write_settings
+from trading_assets.store.home import Home
+
+LIVE = LiveSettings(symbols={"EURUSD": "EURUSD"}, clock="eu", timeframe="M5")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, int]]:
+    """A home with a daemon to which no terminal has come."""
+    home = Home(tmp_path_factory.mktemp("running"))
+    settings, _ = write_settings(home, LIVE)
+    daemon = Daemon(home, settings)
+    try:
+        yield home, daemon.port
+    finally:
+        assert daemon.stop() == 0
+
+
+def test_status_has_health_readiness_and_components(say: Say, running: tuple[Home, int]) -> None:
+    home, port = running
+    said = say("status", "--json", "--home", home.root)
+    assert said.code == 0
+    daemon = json.loads(said.out)["daemon"]
+    assert daemon["is_running"]
+    assert daemon["metrics"] == f"http://127.0.0.1:{port}/metrics"
+    assert daemon["health"] == {"is_healthy": True, "reasons": []}
+    assert daemon["ready"] == {"is_ready": False, "missing": {"paper": ["no terminal is connected"]}}
+    components = daemon["accounts"]["paper"]["components"]
+    assert components["commands"]["is_healthy"]
+    assert not components["bridge"]["is_healthy"]
+
+
+def test_a_person_reads_what_is_wrong(say: Say, running: tuple[Home, int]) -> None:
+    said = say("status", "--home", running[0].root)
+    assert said.code == 0
+    words = " ".join(said.out.split())
+    assert "it does its work" in words
+    assert "not yet: paper: no terminal is connected" in words
+    assert "NOT healthy" in words
+    assert "{" not in said.out
+
+
+def test_the_log_of_the_daemon_is_json_lines(running: tuple[Home, int]) -> None:
+    lines = (Path(running[0].logs) / "daemon.log").read_text().splitlines()
+    assert json.loads(lines[0])["event"] == "the daemon listens"
+
+
+def test_status_reads_pages_of_an_encrypted_port_and_trusts_the_settings_certificate_alone(
+    say: Say, tmp_path: Path
+) -> None:
+    home = Home(tmp_path)
+    settings, _ = write_settings(home, LIVE)
+    issued = trustme.CA().issue_cert("trading.example")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    for pem in issued.cert_chain_pems:
+        pem.write_to_path(tmp_path / "certificate.pem", append=True)
+    tls = '[tls]\ncertificate = "certificate.pem"\nkey = "key.pem"\n[[accounts]]'
+    settings.write_text(settings.read_text().replace("[[accounts]]", tls))
+    daemon = Daemon(home, settings)
+    try:
+        seen = json.loads(say("status", "--json", "--home", home.root).out)["daemon"]
+        assert (seen["is_running"], seen["metrics"]) == (True, f"https://127.0.0.1:{daemon.port}/metrics")
+        assert seen["health"]["is_healthy"]
+        # Whoever listens there with another certificate is not the daemon.
+        other = trustme.CA().issue_cert("trading.example")
+        (tmp_path / "other.pem").write_bytes(other.cert_chain_pems[0].bytes())
+        settings.write_text(settings.read_text().replace("certificate.pem", "other.pem"))
+        assert json.loads(say("status", "--json", "--home", home.root).out)["daemon"] == {"is_running": False}
+    finally:
+        assert daemon.stop() == 0

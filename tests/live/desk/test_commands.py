@@ -1,0 +1,134 @@
+"""Commands of the inbox: carried out once, answered by a record, also over a restart."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scripted_terminal import PATIENCE_S, START, RunningDaemon, ScriptedTerminal, daemon_at, records
+
+from trading_assets.core.messages import Halt
+from trading_assets.core.records.decisions import Decision
+from trading_assets.core.records.operations import OpsError
+from trading_assets.core.records.trading import BreakerEvent, CommandResult
+from trading_assets.store.control import Command, put_command, take_commands
+
+
+async def command(home: Path, name: Any, argument: str = "") -> CommandResult:
+    """Give a command and wait for the record that answers it."""
+    known = len(records(home, CommandResult))
+    put_command(home / "control", Command(f"{name}-{known}", name, argument))
+    async with asyncio.timeout(PATIENCE_S):
+        while len(answers := await asyncio.to_thread(records, home, CommandResult)) == known:
+            continue
+    answer: CommandResult = answers[-1]
+    return answer
+
+
+async def test_halt_stops_entries_until_resume(terminal: ScriptedTerminal, home: Path) -> None:
+    await terminal.settle(START)
+    assert (await command(home, "halt", "nothing feels right")).is_done
+    await terminal.step()
+    assert not terminal.orders
+    assert any("nothing feels right" in reason for reason in records(home, Decision)[-1].reasons)
+    assert (await command(home, "resume")).is_done
+    await terminal.step()
+    assert len(terminal.orders) == 1
+    halts = [(event.change, event.cause) for event in records(home, BreakerEvent) if event.breaker == "halt"]
+    assert halts == [("trip", "nothing feels right"), ("reset", "by a person's command")]
+
+
+async def test_a_breaker_is_reset_by_name_and_one_that_is_not_tripped_is_named(
+    daemon: RunningDaemon, terminal: ScriptedTerminal, home: Path
+) -> None:
+    await terminal.settle(START)
+    daemon.desk().account.books.risk.trip("slippage_anomaly", "a test", terminal.now)
+    refused = await command(home, "breaker_reset", "halt")
+    assert not refused.is_done
+    assert "slippage_anomaly" in refused.answer
+    assert (await command(home, "breaker_reset", "slippage_anomaly")).is_done
+    assert not daemon.desk().account.books.risk.is_tripped("slippage_anomaly")
+    assert not (await command(home, "breaker_reset")).is_done
+
+
+async def test_query_asks_the_terminal_for_deals(daemon: RunningDaemon, terminal: ScriptedTerminal, home: Path) -> None:
+    await terminal.settle(START)
+    searches = daemon.desk().account.reconciliation._number
+    answer = await command(home, "query", "deals")
+    assert answer.is_done
+    assert daemon.desk().account.reconciliation._number == searches + 1
+    assert not (await command(home, "query", "the weather")).is_done
+
+
+async def test_query_without_a_terminal_is_not_done(daemon: RunningDaemon, home: Path) -> None:
+    answer = await command(home, "query", "deals")
+    assert not answer.is_done
+    assert "no terminal is connected" in answer.answer
+    assert daemon.port
+
+
+async def test_drain_ends_the_daemon_once_everything_is_durable(home: Path) -> None:
+    async with daemon_at(home) as daemon, daemon.terminal() as terminal:
+        await terminal.hello()
+        await terminal.settle(START)
+        await terminal.step()
+        put_command(home / "control", Command("end", "drain"))
+        assert await terminal.closed() == 1001
+        await asyncio.wait_for(daemon.task, PATIENCE_S)
+    (answer,) = records(home, CommandResult)
+    assert (answer.command, answer.is_done) == ("drain", True)
+
+
+async def test_a_command_taken_before_a_crash_is_answered_and_not_carried_out_again(home: Path) -> None:
+    put_command(home / "control", Command("halt-1", "halt"))
+    take_commands(home / "control")
+    async with daemon_at(home) as daemon:
+        (answer,) = records(home, CommandResult)
+        assert (answer.command_id, answer.is_done) == ("halt-1", False)
+        assert not daemon.desk().account.books.risk.is_tripped("halt")
+
+
+async def test_a_file_that_is_no_command_is_put_aside_and_told(daemon: RunningDaemon, home: Path) -> None:
+    (home / "control").mkdir(exist_ok=True)
+    (home / "control" / "strange.json").write_text('{"command": "fly"}')
+    await command(home, "halt")
+    daemon.desk().account.recorder.start_commit()
+    await daemon.desk().account.recorder.settled()
+    assert any("strange" in error.message for error in records(home, OpsError))
+    assert (home / "control" / "refused" / "strange.json").exists()
+
+
+@pytest.mark.parametrize("restarts", [2])
+async def test_a_halt_survives_restarts(home: Path, restarts: int) -> None:
+    async with daemon_at(home):
+        await command(home, "halt", "for the night")
+    for _ in range(restarts):
+        async with daemon_at(home) as daemon:
+            assert daemon.desk().account.books.risk.is_tripped("halt")
+
+
+async def test_a_halt_reaches_the_terminal_and_every_later_session_until_it_is_lifted(
+    terminal: ScriptedTerminal, home: Path
+) -> None:
+    await terminal.settle(START)
+    answered = await command(home, "halt", "news")
+    assert answered.answer == "no new positions are opened until `resume`; the terminal of paper is told"
+    halt = await terminal.until(Halt)
+    assert (halt.reason, halt.is_lifted) == ("news", False)
+    await terminal.hello()
+    assert not (await terminal.until(Halt)).is_lifted
+    await command(home, "resume")
+    assert (await terminal.until(Halt)).is_lifted
+    await terminal.hello()
+    await terminal.settle(terminal.now)
+    assert sum(isinstance(message, Halt) for message in terminal.received) == 3
+
+
+async def test_a_halt_given_while_no_daemon_ran_holds_before_the_first_terminal_is_let_in(home: Path) -> None:
+    put_command(home / "control", Command("halt-1", "halt", "nobody was there"))
+    async with daemon_at(home) as daemon, daemon.terminal() as terminal:
+        assert daemon.desk().account.books.risk.is_tripped("halt")
+        await terminal.hello()
+        assert (await terminal.until(Halt)).reason == "nobody was there"

@@ -1,0 +1,158 @@
+"""A home in one file and back: what is copied, how a damaged copy is found, and what is never overwritten."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import zstandard
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from trading_assets.core.errors import InputError, StateError, TradingError
+from trading_assets.core.records.operations import OpsError
+from trading_assets.store.backup import Manifest, check_backup, staged, unpack, write_backup
+from trading_assets.store.home import Home
+from trading_assets.store.journal import Journal, read_records, verify
+
+AT = datetime(2026, 1, 5, 12, tzinfo=UTC)
+
+
+def quiet(_share: float, _name: str) -> None:
+    """Nobody looks at the progress."""
+
+
+def record(number: int) -> OpsError:
+    return OpsError(
+        tenant="t", account="a", event_at=AT, known_at=AT, chain_id=f"c{number}", component="test", message=f"m{number}"
+    )
+
+
+@pytest.fixture
+async def home(tmp_path: Path) -> Home:
+    """A home with a journal, a table's files, a pointer, a database file, secrets and what is made again."""
+    home = Home(tmp_path / "home")
+    async with Journal.open(home.raw) as journal:
+        await journal.append([record(1), record(2)])
+        await journal.append([record(3)])
+    for path, text in {
+        "lake/bars/_delta_log/0.json": "log", "lake/bars/date=2026-01-05/part.parquet": "rows",
+        "releases/CURRENT": "one", "releases/one/model.txt": "model", "cursors/ingestion.json": "{}",
+        "settings.toml": "home", "terminal.token": "secret", "postgres/data/base": "pages", "logs/daemon.log": "lines",
+        "raw/writer.lock": "",
+    }.items():  # fmt: skip
+        (home.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (home.root / path).write_text(text)
+    (home.root / "terminal").mkdir()
+    with closing(sqlite3.connect(home.root / "terminal" / "state.sqlite")) as state:
+        state.execute("CREATE TABLE positions (ticket TEXT)")
+        state.execute("INSERT INTO positions VALUES ('7')")
+        state.commit()
+    return home
+
+
+def copied(home: Home, target: Path) -> Manifest:
+    return write_backup(home, target, made_at=AT, code_version="1", dumps={}, tell=quiet)
+
+
+def test_everything_comes_back_and_secrets_and_what_is_made_again_do_not(home: Home, tmp_path: Path) -> None:
+    manifest = copied(home, tmp_path / "copy.tar.zst")
+    again = Home(tmp_path / "again")
+    assert unpack(tmp_path / "copy.tar.zst", again, quiet) == manifest
+    assert (again.releases / "CURRENT").read_text() == "one"
+    assert (again.lake / "bars/date=2026-01-05/part.parquet").read_text() == "rows"
+    assert list(read_records(again.raw)) == list(read_records(home.raw))
+    assert not verify(again.raw).faults
+    with closing(sqlite3.connect(again.root / "terminal" / "state.sqlite")) as state:
+        assert state.execute("SELECT ticket FROM positions").fetchall() == [("7",)]
+    paths = {entry.path for entry in manifest.files}
+    assert not [path for path in paths if "token" in path or path.startswith(("postgres", "logs")) or ".lock" in path]
+
+
+def test_what_is_derived_is_copied_before_its_source(home: Home, tmp_path: Path) -> None:
+    order = [entry.path.split("/")[0] for entry in copied(home, tmp_path / "copy.tar.zst").files]
+    assert order.index("releases") < order.index("lake") < order.index("raw")
+    assert order[-1] == "raw"
+    lake = [entry.path for entry in copied(home, tmp_path / "other.tar.zst").files if entry.path.startswith("lake")]
+    assert "_delta_log" in lake[0]
+
+
+def test_a_journal_is_copied_up_to_its_last_seal(home: Home, tmp_path: Path) -> None:
+    segment = next(home.raw.rglob("*.ndjson"))
+    with segment.open("ab") as file:
+        file.write(b'{"type":"half a rec')
+    copied(home, tmp_path / "copy.tar.zst")
+    again = Home(tmp_path / "again")
+    unpack(tmp_path / "copy.tar.zst", again, quiet)
+    assert not verify(again.raw).faults
+    assert len(list(read_records(again.raw))) == 3
+
+
+def test_a_backup_never_replaces_a_file_and_a_restore_never_a_home(home: Home, tmp_path: Path) -> None:
+    target = tmp_path / "copy.tar.zst"
+    copied(home, target)
+    before = target.read_bytes()
+    with pytest.raises(InputError, match="there is a file already"):
+        copied(home, target)
+    assert target.read_bytes() == before
+    with pytest.raises(InputError, match="not empty"):
+        unpack(target, home, quiet)
+
+
+def test_a_restore_that_fails_leaves_nothing(home: Home, tmp_path: Path) -> None:
+    target, again = tmp_path / "copy.tar.zst", Home(tmp_path / "again")
+    copied(home, target)
+    with pytest.raises(InputError, match="not empty"), staged(again) as stage:
+        # The second time there is something in the way already.
+        [unpack(target, stage, quiet) for _ in range(2)]
+    assert not again.root.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.tar.zst", "home"]
+    with staged(again) as stage:
+        unpack(target, stage, quiet)
+    assert (again.releases / "CURRENT").exists()
+
+
+def test_a_part_of_a_backup_is_no_backup(home: Home, tmp_path: Path) -> None:
+    target = tmp_path / "copy.tar.zst"
+    copied(home, target)
+    content = target.read_bytes()
+    for size in (0, 1, len(content) // 2, len(content) - 1):
+        torn = tmp_path / "torn.tar.zst"
+        torn.write_bytes(content[:size])
+        with pytest.raises(TradingError):
+            check_backup(torn, quiet)
+
+
+@pytest.fixture
+def change_inside(home: Home, tmp_path: Path) -> Callable[[int, int], Path]:
+    """Change one byte of what a copy unpacks to, behind the back of the compression's own checks."""
+    target = tmp_path / "copy.tar.zst"
+    copied(home, target)
+    with target.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as reader:
+        plain = reader.read()
+    # Headers of the archive hold padding that means nothing; the files' bytes all mean something.
+    blocks = [
+        at
+        for at in range(0, len(plain), 512)
+        if plain[at : at + 512].strip(b"\0") and plain[at + 257 : at + 262] != b"ustar"
+    ]
+
+    def changed(place: int, mask: int) -> Path:
+        bent = bytearray(plain)
+        bent[blocks[place % len(blocks)]] ^= mask
+        path = tmp_path / "bent.tar.zst"
+        path.write_bytes(zstandard.ZstdCompressor().compress(bytes(bent)))
+        return path
+
+    return changed
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.integers(0, 10_000), bit=st.integers(0, 7))
+def test_a_changed_byte_of_any_file_is_found(change_inside: Callable[[int, int], Path], place: int, bit: int) -> None:
+    with pytest.raises(StateError, match=r"not as it was written|manifest|cannot be read"):
+        check_backup(change_inside(place, 1 << bit), quiet)
