@@ -30,10 +30,11 @@ from live.logs import log
 from live.settings import Settings, home_of
 from trading_assets.core.messages import DaemonBeat
 from trading_assets.core.records.operations import DaemonHeartbeat, Finding
-from trading_assets.store.journal import Journal
+from trading_assets.store.journal import Journal, JournalError
 from trading_assets.store.journal_disk import Sync, sync_file
 
 _TICK_S = 0.25
+_INTERNAL_ERROR = 1011
 
 
 class Daemon:
@@ -112,7 +113,7 @@ class Daemon:
         while not self._ending.is_set():
             await inbox.look()
             for desk in self._desks.values():
-                await desk.tick()
+                await self._tick(desk)
             watch.round()
             beat_s -= _TICK_S
             if beat_s <= 0.0:
@@ -124,6 +125,19 @@ class Daemon:
                     await self._ending.wait()
             except TimeoutError:
                 continue
+
+    async def _tick(self, desk: Desk) -> None:
+        """Look after one account: what its terminal brings about must not stop the others."""
+        link = desk.link
+        try:
+            await desk.tick()
+        except JournalError:
+            raise
+        except Exception as defect:
+            if link is None:
+                raise
+            self._report_defect(f"desk of account {desk.account.name}", defect)
+            await link.close(_INTERNAL_ERROR, "the daemon could not look after the session; see its journal")
 
     def _pages(self, journal: Journal, watch: Watch, visitors: Visitors) -> Pages:
         tenant, desks, started_at = self._settings.tenant, self._desks, self._started_at

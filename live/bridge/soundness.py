@@ -36,6 +36,7 @@ _MOST_AMOUNT = 15
 """Digits before the point of an amount of money or a volume at most."""
 _LEAST_AMOUNT = -12
 _MOST_SIZE = 1e15
+_WEEK_MINUTES = 7 * 24 * 60
 # The tables of switching dates end with 2099, see core.market.clock.
 _END_MSC = 4_102_444_800_000
 _TEXTS = frozenset({"text", "comment", "reason", "token"})
@@ -154,6 +155,8 @@ def _symbol(facts: SymbolFacts) -> str:
         return f"volume_min {facts.volume_min} is over volume_max {facts.volume_max}"
     if facts.stops_level < 0 or facts.freeze_level < 0:
         return "a distance is less than 0"
+    if facts.week_end_minute is not None and not 0 <= facts.week_end_minute <= _WEEK_MINUTES:
+        return f"week_end_minute is {_short(facts.week_end_minute)}, which is in no week"
     return ""
 
 

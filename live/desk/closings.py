@@ -9,7 +9,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from live.desk.account import Account
-from live.market.feed import MOST_AHEAD
 from trading_assets.core.market.bars import BarValues
 from trading_assets.core.messages import TerminalHeartbeat, Ticks
 
@@ -43,15 +42,21 @@ class Closings:
         """Let time pass: what has ended by it closes."""
         account, recorder = self._account, self._recorder
         at = account.rule.to_utc(message.server_time_msc)
-        recorder.clock.observe(at)
+        is_ahead = at > self._feed.latest()
+        if not is_ahead:
+            recorder.clock.observe(at)
         chain = message.chain_id or recorder.chain()
         if message.account is not None:
             account.holdings.account(message.account, chain)
         if self.is_lockstep:
             await account.release.follow()
-        elif at > recorder.clock.now() + MOST_AHEAD:
-            text = f"heartbeat of server time {message.server_time_msc}, ahead of this machine's clock; set both clocks"
-            self._feed.quarantine("", "future", text, chain)
+        if is_ahead:
+            why = (
+                "far after the last; connect anew"
+                if self.is_lockstep
+                else "ahead of this machine's clock; set both clocks"
+            )
+            self._feed.quarantine("", "future", f"heartbeat of server time {message.server_time_msc}, {why}", chain)
             return
         await account.sender.retry()
         closed = self._feed.advance(at, chain)

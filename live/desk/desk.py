@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from typing import assert_never
 
 from live.bridge.inlet import Dropped
@@ -22,6 +23,7 @@ from live.desk.vigil import Vigil
 from live.logs import log
 from live.server_clock.search import ClockSearch
 from live.settings import Settings
+from trading_assets.core.errors import InputError
 from trading_assets.core.messages import (
     Bars,
     BookUpdate,
@@ -43,6 +45,8 @@ from trading_assets.core.messages import (
 
 # The wall's clock lets messages go first, but not for ever.
 _TURN_S = 0.1
+# A replay is of the past, or of a market somebody made up.
+_MOST_AHEAD = timedelta(days=366)
 
 
 class Desk:
@@ -134,6 +138,13 @@ class Desk:
     async def _begin(self, link: Link, hello: Hello) -> None:
         """Begin a session whose times can be read."""
         at = self.account.rule.to_utc(hello.server_time_msc)
+        if hello.lockstep and at > self.account.clock.now() + _MOST_AHEAD:
+            # Its bars and marks would stand in the way of every session after it.
+            text = f"the replay begins at {at:%Y-%m-%d %H:%M} UTC, more than a year ahead of this machine's clock"
+            self._feed.quarantine("", "future", text, hello.chain_id)
+            await link.refuse("future", text, is_fatal=True)
+            await self._leave(link)
+            return
         self._recorder.clock = StreamClock(at) if hello.lockstep else self.account.clock
         self._clock.begin(hello)
         self._reconciliation.restart()
@@ -294,6 +305,10 @@ class Desk:
         try:
             if self.link is link:
                 await self._look(link)
+        except InputError as error:
+            # What it had told before cannot be: its session ends, as it would had a message brought it to light.
+            self._feed.quarantine("", "invalid", str(error), "")
+            await link.refuse("invalid", str(error), is_fatal=True)
         finally:
             self._turn.release()
 

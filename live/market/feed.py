@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from live.bridge.soundness import MOST_PRICE
@@ -29,7 +29,8 @@ from trading_assets.core.records.record import Record
 _SUBJECT_LENGTH = 500
 # How far ahead of our clock a terminal's may be: what is further is no time to close a bar by.
 MOST_AHEAD = timedelta(minutes=5)
-_END = datetime(9999, 12, 31, tzinfo=UTC)
+# How far a replay's time may jump within a session. Further is a lie or a slip, and all that comes after it would be late.
+_MOST_JUMP = timedelta(days=31)
 
 
 class LastQuote(NamedTuple):
@@ -96,7 +97,7 @@ class Feed:
         to_utc, add, tenant, account = self._rule.to_utc, window.add, recorder.tenant, recorder.account
         known_until, closed_until = self._known_until[symbol], window.closed_until
         last, at_last = self._last_at(symbol), self._at_last[symbol]
-        latest = self._latest()
+        latest = self.latest()
         is_traded = self._trades.open_on(symbol) is not None
         records: list[Record] = []
         accepted: list[tuple[datetime, float, float]] = []
@@ -172,10 +173,10 @@ class Feed:
         last = self.last.get(symbol)
         return BEGINNING if last is None else last.at
 
-    def _latest(self) -> datetime:
-        """Return until when a quote may be by our clock; in lockstep the stream itself says what time it is."""
+    def latest(self) -> datetime:
+        """Return until when a time may be: a little ahead of our clock; in lockstep the stream says itself how it passes."""
         clock = self._recorder.clock
-        return _END if isinstance(clock, StreamClock) else clock.now() + MOST_AHEAD
+        return clock.now() + (_MOST_JUMP if isinstance(clock, StreamClock) else MOST_AHEAD)
 
     def _remember(self, symbol: str, accepted: list[tuple[datetime, float, float]]) -> None:
         """Keep the prices of the last instant: those of this batch, and earlier ones when the instant is the same."""
@@ -195,7 +196,7 @@ class Feed:
             self.quarantine(message.symbol, "unknown_symbol", "depth of market", message.chain_id)
             return
         at = self._rule.to_utc(message.time_msc)
-        reason = book_fault(message) or ("future" if at > self._latest() else "")
+        reason = book_fault(message) or ("future" if at > self.latest() else "")
         if reason:
             text = book_text(message)
             self.quarantine(symbol, reason, text, message.chain_id)
@@ -240,7 +241,7 @@ class Feed:
         self.quarantine(ours or symbol, "dropped", text, "", count)
         if ours in self.windows:
             # No time is believed that is no quote's: a gap ends by our clock at the latest.
-            latest = self._latest()
+            latest = self.latest()
             try:
                 first, last = sorted(min(self._rule.to_utc(msc), latest) for msc in (first_msc, last_msc))
             except InputError:

@@ -130,7 +130,9 @@ class Holdings:
                 swap_short=facts.swap_short,
             )
             self._books.specs[symbol] = spec
-            if facts.week_end_minute is not None:
+            if facts.week_end_minute is None:
+                self._books.week_ends.pop(symbol, None)  # What an earlier session told holds no more.
+            else:
                 self._books.week_ends[symbol] = facts.week_end_minute
             now, chain = self._recorder.clock.now(), chain_id or self._recorder.chain(symbol)
             records.append(

@@ -30,7 +30,8 @@ from trading_assets.core.columns.learning import HORIZONS
 from trading_assets.core.learning import logistic
 from trading_assets.core.learning.base_models import OF_PROFILE
 from trading_assets.core.learning.meta_model import TrainingParams, matrix_of
-from trading_assets.core.learning.training import VARIANTS, Training, fit
+from trading_assets.core.learning.training import Training, fit
+from trading_assets.core.learning.variants import VARIANTS
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 DAYS, FOLDS, FEATURES = 90, 8, 200

@@ -88,7 +88,7 @@ def test_a_job_there_is_none_of(say: Say, tmp_path: Path) -> None:
     assert said.code == 1
     assert said.sentence == (
         "running job 'everything': there is no such job; "
-        "use one of ingest, ledger, dataset, integrity, retrain, marts, docs."
+        "use one of ingest, ledger, dataset, operations, integrity, retrain, rollout, marts, docs."
     )
 
 

@@ -30,7 +30,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, int]]:
 def test_hostile_terminals_are_refused_answered_and_recorded_and_a_good_one_plays_on(
     said: dict[str, dict[str, int]],
 ) -> None:
-    assert said["counts"]["frames with something wrong"] > 300
+    assert said["counts"]["frames with something wrong"] > 200
     assert said["counts"]["refusals answered"] > 50
     assert said["counts"]["reasons of refusal"] >= 6
 

@@ -34,7 +34,8 @@ from trading_assets.core.learning.meta_model import MetaModel, TrainingParams, m
 from trading_assets.core.learning.policy import DEFAULT, Requirements
 from trading_assets.core.learning.promotion import Judgement, judge
 from trading_assets.core.learning.rollout import judge_rollout, live_evaluation
-from trading_assets.core.learning.training import VARIANTS, Training, Variant, against_champion, fit
+from trading_assets.core.learning.training import Training, against_champion, fit
+from trading_assets.core.learning.variants import VARIANTS, Variant
 
 SEEDS, SHORT_SEEDS = 20, 2
 FIRST_MARKET = 100

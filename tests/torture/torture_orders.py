@@ -37,6 +37,7 @@ from survived import Option, Survived, run
 from live.paper.feed import from_synthetic
 from trading_assets.core.errors import TradingError
 from trading_assets.core.market.timeframes import from_ms, to_ms
+from trading_assets.store.journal import verify
 
 SEEDS, SHORT_SEEDS = 200, 6
 WORKERS = 2
@@ -304,6 +305,8 @@ class _Play:
                     continue
                 if code != -signal.SIGKILL:
                     self._played.problems.append(f"the {dead.name} ended with {code}: {dead.said}")
+                    if dead.name == "daemon":
+                        self._look_for_unsealed()
                     break
                 self._died(dead.name)
                 processes.append(self._start(dead.name))
@@ -319,6 +322,13 @@ class _Play:
         for line in _lines(self._stage.diary):
             self._played.counts[line] += 1
         return is_over
+
+    def _look_for_unsealed(self) -> None:
+        """A daemon that failed had recovered its journal before: whatever it went on with has a seal."""
+        report = verify(self._stage.raw)
+        faults = [f"{fault.segment}: {fault.observed}" for fault in report.faults]
+        unsealed = [f"{report.unsealed_bytes} bytes that no seal covers"] if report.unsealed_bytes else []
+        self._played.problems += [f"the daemon went on with {fault}" for fault in (*faults, *unsealed)]
 
     def _died(self, name: str) -> None:
         self._played.counts["restarts"] += 1

@@ -33,8 +33,8 @@ from trading_assets.store.journal import verify
 sys.path.insert(0, str(Path(__file__).parents[1] / "live"))
 from scripted_terminal import BAR, START, RunningDaemon, daemon_at, records, settings_text
 
-CONNECTIONS, SHORT_CONNECTIONS = 1500, 60
-FUZZ_S, SHORT_FUZZ_S = 150, 5
+CONNECTIONS, SHORT_CONNECTIONS = 1500, 24
+FUZZ_S, SHORT_FUZZ_S = 150, 3
 MOST_GROWTH_MIB = 300
 PATIENCE_S = 20.0
 _DEFECT = "report this with the log"

@@ -26,7 +26,8 @@ from trading_assets.core.learning.meta_model import MODEL_FILE, MetaModel, matri
 from trading_assets.core.learning.model_card import CARD_FILE
 from trading_assets.core.learning.policy import Policy
 from trading_assets.core.learning.search import Search
-from trading_assets.core.learning.training import VARIANTS, Training, against_champion, fit
+from trading_assets.core.learning.training import Training, against_champion, fit
+from trading_assets.core.learning.variants import VARIANTS
 from trading_assets.defs.model_card import card_facts, write_card
 from trading_assets.defs.plots import importance_figure, reliability_figure
 from trading_assets.defs.resources import Registry, Storage

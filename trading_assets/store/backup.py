@@ -293,7 +293,7 @@ def _sink(root: Path | None, path: PurePosixPath) -> Iterator[IO[bytes]]:
 def _manifest(archive: Path, source: IO[bytes] | None) -> Manifest:
     try:
         return msgspec.json.decode(source.read() if source else b"", type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _damaged(archive, f"its manifest is of no known version ({error})") from error
 
 

@@ -190,7 +190,7 @@ def _verified(releases: Path, release_id: str) -> tuple[ReleaseManifest, dict[st
         raise StateError("loading", folder, f"{MANIFEST} does not match its sha256", _AGAIN)
     try:
         manifest = msgspec.json.decode(encoded, type=ReleaseManifest)
-    except msgspec.DecodeError as fault:
+    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
         raise StateError(
             "loading", folder, f"{MANIFEST} is not a manifest of this software ({fault})", _AGAIN
         ) from fault

@@ -14,7 +14,8 @@ from trading_assets.core.errors import StateError
 from trading_assets.core.learning.base_models import BaseModel, BaseRows, can_stack
 from trading_assets.core.learning.figures import area_under_curve
 from trading_assets.core.learning.meta_model import MetaModel, TrainingParams, matrix_of
-from trading_assets.core.learning.training import VARIANTS, Variant, fit
+from trading_assets.core.learning.training import fit
+from trading_assets.core.learning.variants import VARIANTS, Variant
 
 PARAMS = TrainingParams(trees=30, leaves=15, rows_per_leaf=20, feature_share=0.6, row_share=0.8, l2=10.0)
 """Trees that learn by heart what they can, where the product's are held back from it: a leak must show."""

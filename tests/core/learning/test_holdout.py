@@ -14,7 +14,8 @@ from trading_assets.core.learning import training
 from trading_assets.core.learning.holdout import Development, split_off
 from trading_assets.core.learning.meta_model import TrainingParams, matrix_of
 from trading_assets.core.learning.search import Search, search
-from trading_assets.core.learning.training import Variant, fit
+from trading_assets.core.learning.training import fit
+from trading_assets.core.learning.variants import Variant
 
 EMBARGO = timedelta(hours=1)
 SMALL = TrainingParams(trees=10, leaves=7, rows_per_leaf=50)

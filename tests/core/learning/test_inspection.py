@@ -12,7 +12,8 @@ import pytest
 from trading_assets.core.errors import InputError
 from trading_assets.core.learning.inspection import known_by, remarks_on
 from trading_assets.core.learning.meta_model import TrainingParams
-from trading_assets.core.learning.training import Training, Variant, fit
+from trading_assets.core.learning.training import Training, fit
+from trading_assets.core.learning.variants import Variant
 
 PARAMS = TrainingParams(trees=10, leaves=7, rows_per_leaf=100)
 VARIANTS = (Variant(name="expanding", scheme="expanding", params=PARAMS),)

@@ -11,7 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from trading_assets.core.learning.logistic import FEATURES, baseline_columns, out_of_fold
 from trading_assets.core.learning.meta_model import TrainingParams
 from trading_assets.core.learning.promotion import Requirements, judge
-from trading_assets.core.learning.training import Variant, fit
+from trading_assets.core.learning.training import fit
+from trading_assets.core.learning.variants import Variant
 from trading_assets.core.learning.walk_forward import Fold
 
 

@@ -112,6 +112,7 @@ def test_nothing_to_learn_from_is_said_in_one_sentence(rows: pl.DataFrame, featu
     [
         lambda content: content[:-20],
         lambda _: b"not a model",
+        lambda content: content[:2] + b"\xb5" + content[3:],
         lambda content: content.replace(b'"format":1', b'"format":2'),
         lambda content: content.replace(b'"feature_0",', b""),
         lambda content: content.replace(b"num_leaves=", b"num_leafs="),

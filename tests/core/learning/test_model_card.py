@@ -15,7 +15,8 @@ from trading_assets.core.learning.intervals import Interval
 from trading_assets.core.learning.meta_model import TrainingParams, matrix_of
 from trading_assets.core.learning.model_card import CardFacts, card_html, shap_summary
 from trading_assets.core.learning.promotion import Judgement, Requirements, judge
-from trading_assets.core.learning.training import Training, Variant, fit
+from trading_assets.core.learning.training import Training, fit
+from trading_assets.core.learning.variants import Variant
 from trading_assets.core.learning.worth import chance, headline, worth
 from trading_assets.defs.card_plots import card_figures
 from trading_assets.defs.model_card import card_facts

@@ -13,7 +13,8 @@ from trading_assets.core.learning.intervals import Interval
 from trading_assets.core.learning.leaks import Leak
 from trading_assets.core.learning.meta_model import TrainingParams
 from trading_assets.core.learning.promotion import Requirements, judge
-from trading_assets.core.learning.training import Training, Variant, against_champion, fit
+from trading_assets.core.learning.training import Training, against_champion, fit
+from trading_assets.core.learning.variants import Variant
 
 PARAMS = TrainingParams(feature_share=1.0)
 """The product's trees, but each reads all eight columns: a third of eight would seldom hold both that the edge needs."""

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from scripted_terminal import BAR, EAGER, START, RunningDaemon, ScriptedTerminal, daemon_at, records, settings_text
+from scripted_terminal import (
+    BAR,
+    EAGER,
+    START,
+    TOKEN,
+    RunningDaemon,
+    ScriptedTerminal,
+    daemon_at,
+    records,
+    settings_text,
+)
 
 from trading_assets.core.messages import CloseCommand, OrderCommand
 from trading_assets.core.records.decisions import Decision, DecisionTiming
@@ -170,3 +181,20 @@ async def test_a_quote_closes_a_bar_before_the_heartbeat_and_later_quotes_are_no
     assert decision.inputs.quote_at == last
     assert decision.decided_at == START + BAR
     assert decision.inputs.ask < 1.2
+
+
+async def test_a_replay_of_a_time_to_come_is_refused_and_stands_in_nobodys_way(home: Path) -> None:
+    async with daemon_at(home) as daemon:
+        async with daemon.terminal() as liar:
+            liar.now = START + timedelta(days=27_000)
+            await liar.send_hello(TOKEN)
+            assert await liar.closed() == 1008
+            assert [refusal.code for refusal in liar.refusals()] == ["future"]
+        async with daemon.terminal() as terminal:
+            await terminal.hello()
+            await terminal.settle(START)
+            await terminal.step()
+            assert daemon.desk().account.trader.decisions == 1
+            equity_at = daemon.desk().account.books.risk.equity_at
+            assert equity_at is not None
+            assert equity_at <= START + BAR

@@ -58,6 +58,21 @@ async def test_a_price_that_is_none_is_refused_and_the_next_one_counts(
     assert [record.reason for record in records(daemon.home, Quarantine)] == ["out_of_range"]
 
 
+async def test_in_lockstep_a_time_months_ahead_is_refused_and_the_stream_goes_on_where_it_was(
+    daemon: RunningDaemon, terminal: ScriptedTerminal
+) -> None:
+    await terminal.settle(START)
+    far = START + timedelta(days=27_000)
+    await terminal.ticks([(far, 1.1, 1.2)])
+    await terminal.settle(far)
+    terminal.now = START
+    await terminal.step()
+    assert daemon.desk().account.trader.decisions == 1
+    refused = [record for record in records(daemon.home, Quarantine) if record.reason == "future"]
+    assert [record.event_at for record in refused] == [START, START]
+    assert "connect anew" in refused[1].subject
+
+
 async def test_depth_of_market_is_asked_for_recorded_and_refused_when_it_is_none(home: Path) -> None:
     path = home / "settings.toml"
     path.write_text(path.read_text().replace('name = "paper"', 'name = "paper"\nwith_book = true'))

@@ -60,3 +60,20 @@ async def test_of_two_contracts_the_unsound_one_is_refused_the_other_traded_and_
     assert [spec.symbol for spec in records(home, SymbolSpec)] == ["EURUSD", "GBPUSD"]
     decisions = [(one.symbol, one.bar_close_at) for one in records(home, Decision)]
     assert decisions == [("EURUSD", START + BAR), ("EURUSD", START + 2 * BAR), ("GBPUSD", START + 2 * BAR)]
+
+
+async def test_a_week_that_ends_in_no_week_is_refused_and_what_an_earlier_session_told_holds_no_more(
+    home: Path,
+) -> None:
+    (home / "settings.toml").write_text(settings_text(symbols=BOTH))
+    async with daemon_at(home) as daemon:
+        ends = daemon.desk().account.books.week_ends
+        for told, held in (({"week_end_minute": 7000}, 7000), ({"week_end_minute": 2**63 - 1}, 7000), ({}, None)):
+            async with connect(f"ws://127.0.0.1:{daemon.port}", compression=None, proxy=None) as connection:
+                terminal = HalfSound(connection)
+                terminal.broken = told
+                await terminal.hello()
+                await terminal.settle(START)
+                assert ends.get("GBPUSD") == held
+    (refused,) = [one for one in records(home, Quarantine) if one.reason == "unsound_contract"]
+    assert "week_end_minute is 9223372036854775807, which is in no week" in refused.subject

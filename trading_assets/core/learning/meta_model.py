@@ -164,7 +164,7 @@ class MetaModel:
         hint = "write the release again from the registry"
         try:
             stored = msgspec.json.decode(content, type=_Stored)
-        except msgspec.DecodeError as fault:
+        except (msgspec.DecodeError, UnicodeDecodeError) as fault:
             raise StateError("reading", "meta-model", str(fault), hint) from fault
         if stored.format != FORMAT:
             raise StateError("reading", "meta-model", f"format {stored.format}, this software reads {FORMAT}", hint)

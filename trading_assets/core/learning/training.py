@@ -1,7 +1,8 @@
 """Training from beginning to end: variants tried in walk-forward, the best one shown the holdout, and trained on all rows.
 
-The pieces live beside it: `holdout` cuts off what no choice may see, `walk_forward` says which rows, `base_models` forecast the
-market, `meta_model` trains, `search` looks for parameters, `logistic` is the baseline, `calibration` and `evaluation` measure.
+The pieces live beside it: `variants` are what is tried, `training_rows` prepares, `holdout` cuts off what no choice may see,
+`walk_forward` says which rows, `base_models` forecast the market, `meta_model` trains, `search` looks for parameters, `logistic`
+is the baseline, `calibration` and `evaluation` measure.
 """
 
 from __future__ import annotations
@@ -10,74 +11,30 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hashlib import sha256
 
 import msgspec
 import numpy as np
 import polars as pl
 
-from trading_assets.core.columns.learning import HORIZONS
-from trading_assets.core.errors import InputError
 from trading_assets.core.learning import logistic
-from trading_assets.core.learning.base_models import BaseModel, BaseRows, can_stack
 from trading_assets.core.learning.calibration import CalibrationChoice, calibrate, choose
 from trading_assets.core.learning.evaluation import Evaluation, evaluate
-from trading_assets.core.learning.holdout import Development, Split, split_off
-from trading_assets.core.learning.inspection import known_by, refuse_unsound, remarks_on
-from trading_assets.core.learning.meta_model import MetaModel, TrainingParams, matrix_of, train_on
+from trading_assets.core.learning.meta_model import MetaModel, matrix_of, train_on
 from trading_assets.core.learning.search import Search, search
+from trading_assets.core.learning.training_rows import JUDGED_COLUMNS, TrainingRows, prepared, usable
 from trading_assets.core.learning.uniqueness import sample_weights
+from trading_assets.core.learning.variants import VARIANTS, Variant
 from trading_assets.core.learning.walk_forward import (
     EMBARGO,
     FOLDS,
     Fold,
     OutOfFold,
-    Scheme,
     predict_out_of_fold,
-    splits,
     symbols_of,
 )
 
 RECENT_DECISIONS = 20_000
 MOST_ROWS = 250_000
-BASE_PARAMS = TrainingParams(trees=40, leaves=11)
-"""Of the base models: smaller, since there are many and each move is mostly noise."""
-
-JUDGED_COLUMNS = (
-    "idea_id",
-    "signal_id",
-    "symbol",
-    "kind",
-    "decided_at",
-    "label_end_at",
-    "feature_set_version",
-    "regime",
-    "exit_profile",
-    "is_win",
-    "result_r",
-    "profit_tier",
-)
-
-
-class Variant(msgspec.Struct, frozen=True, kw_only=True):
-    """One way to train: which rows a fold learns from, the trees' parameters, and whether base models forecast for it."""
-
-    name: str
-    scheme: Scheme
-    params: TrainingParams = TrainingParams()
-    is_stacked: bool = False
-
-    @property
-    def sha256(self) -> str:
-        """Hash of everything but the name: the same twice is one variant tried."""
-        return sha256(msgspec.json.encode(msgspec.structs.replace(self, name=""), order="sorted")).hexdigest()
-
-
-VARIANTS = (
-    Variant(name="expanding", scheme="expanding"),
-    Variant(name="sliding", scheme="sliding"),
-    Variant(name="stacked", scheme="expanding", is_stacked=True),
-)
 
 
 @dataclass(frozen=True)
@@ -108,23 +65,6 @@ class Training:
     """What stands out in the rows' features."""
 
 
-@dataclass(frozen=True)
-class _Data:
-    """All rows of a training. The matrix holds the candidate features, then the base models' forecasts where there are any."""
-
-    whole: Development
-    feature_names: tuple[str, ...]
-    base_rows: BaseRows | None
-    split: Split
-    n_folds: int
-    embargo: timedelta
-    remarks: tuple[str, ...]
-
-    def columns(self, variant: Variant) -> tuple[str, ...]:
-        """Names of the matrix columns a variant reads."""
-        return self.feature_names + (tuple(f"base_{h}m" for h in HORIZONS) if variant.is_stacked else ())
-
-
 def fit(
     frame: pl.DataFrame,
     feature_names: tuple[str, ...],
@@ -145,13 +85,13 @@ def fit(
     model on its last span too. Stacked variants are left out where rows carry no forward returns. `earlier_variants` are the
     hashes of those that earlier trainings tried. With a `cut`, rows whose label ends later are left out. Raises InputError where the rows do not suffice.
     """
-    data = _prepared(_usable(frame, most_rows, cut), feature_names, variants, n_folds, embargo, progress)
+    data = prepared(usable(frame, most_rows, cut), feature_names, variants, n_folds, embargo, progress)
     variants = [one for one in variants if data.base_rows is not None or not one.is_stacked]
     hashes = set(earlier_variants)
     if asked is not None and asked.trials:
         progress(f"searching, {asked.trials} trials")
         trials = search(
-            data.split.development.narrowed(len(feature_names)), feature_names, _first_judged_ms(data), asked, embargo
+            data.split.development.narrowed(len(feature_names)), feature_names, data.first_judged_ms(), asked, embargo
         )
         hashes |= {Variant(name="", scheme="expanding", params=one.params).sha256 for one in trials}
         variants = [*variants, Variant(name="searched", scheme="expanding", params=trials[0].params)]
@@ -192,83 +132,13 @@ def fit(
     )
 
 
-def _usable(frame: pl.DataFrame, most_rows: int, cut: datetime | None) -> pl.DataFrame:
-    frame = known_by(frame, cut)
-    refuse_unsound(frame)
-    versions = sorted(set(frame["feature_set_version"]))
-    if len(versions) != 1:
-        raise InputError(
-            "training",
-            "meta-model",
-            f"the rows are of {len(versions)} feature set versions ({', '.join(versions) or 'none'})",
-            "pass labelled rows of exactly one",
-        )
-    return frame.sort("decided_at", "idea_id").tail(most_rows)
-
-
-def _prepared(
-    rows: pl.DataFrame,
-    feature_names: tuple[str, ...],
-    variants: Sequence[Variant],
-    n_folds: int,
-    embargo: timedelta,
-    progress: Callable[[str], None],
-) -> _Data:
-    """Cut off the holdout and, for stacked variants, have base models forecast every stretch from what came before it."""
-    matrix = matrix_of(rows, len(feature_names))
-    remarks = remarks_on(matrix, feature_names)
-    returns = [f"return_{h}m_bp" for h in HORIZONS] if can_stack(rows) else []
-    # The matrix holds the features from here on; a second copy would only take memory.
-    rows = rows.select(*JUDGED_COLUMNS, *returns)
-    whole = Development.of(matrix, rows)
-    if n_folds < 3:
-        raise InputError(
-            "training",
-            "meta-model",
-            f"{n_folds} folds leave none to choose by",
-            "use three: two to choose, one held out",
-        )
-    split = split_off(whole, n_folds + 1, embargo)
-    base_rows = None
-    if returns and any(one.is_stacked for one in variants):
-        progress("base models, each stretch from what came before it")
-        base_rows = BaseRows(matrix, rows, feature_names)
-        forecasts = base_rows.causal_forecasts(
-            _starts(split, n_folds), BASE_PARAMS.to_lightgbm(), BASE_PARAMS.trees, embargo
-        )
-        if np.isnan(forecasts).all(axis=0).any():
-            # A horizon with too little to learn from: what is left out is a variant, not the training.
-            base_rows = None
-        else:
-            whole = Development.of(np.hstack([matrix, forecasts]), rows)
-            split = split_off(whole, n_folds + 1, embargo)
-    return _Data(whole, feature_names, base_rows, split, n_folds, embargo, remarks)
-
-
-def _starts(split: Split, n_folds: int) -> list[int]:
-    """Return where stretches of forecasts begin: half-way through the first one, then at each fold, last at the holdout."""
-    times = np.unique(split.development.decided_ms)
-    edges = np.linspace(0, len(times), n_folds + 1).astype(np.int64)
-    return [int(times[edges[1] // 2]), *(int(times[edge]) for edge in edges[1:-1]), split.start_ms]
-
-
-def _development_folds(data: _Data, scheme: Scheme) -> tuple[Fold, ...]:
-    known = data.split.development
-    return splits(known.decided_ms, known.label_end_ms, data.n_folds - 1, data.embargo, scheme)
-
-
-def _first_judged_ms(data: _Data) -> int:
-    """Return when the first fold begins whose predictions count: the one before only calibrates."""
-    return _development_folds(data, "expanding")[1].start_ms
-
-
 def _try(
-    variant: Variant, data: _Data, recent_decisions: int, variants_tried: int
+    variant: Variant, data: TrainingRows, recent_decisions: int, variants_tried: int
 ) -> tuple[Variant, OutOfFold, Evaluation]:
     """Judge a variant on the development rows alone."""
     columns = data.columns(variant)
     known = data.split.development.narrowed(len(columns))
-    folds = _development_folds(data, variant.scheme)
+    folds = data.development_folds(variant.scheme)
     out_of_fold = predict_out_of_fold(known.matrix, known.rows, columns, folds, variant.params, data.embargo)
     judged = out_of_fold.judged()
     evaluation = evaluate(
@@ -281,25 +151,10 @@ def _try(
     return variant, out_of_fold, evaluation
 
 
-def _holdout_fold(variant: Variant, data: _Data) -> Fold:
-    """Return the holdout as the fold after the last one: training rows by the variant's scheme."""
-    split, train = data.split, data.split.development_rows
-    if variant.scheme == "sliding":
-        train = train[data.whole.decided_ms[train] >= split.start_ms - _span(data)]
-    end = int(data.whole.decided_ms[split.holdout_rows].max())
-    return Fold(train, split.holdout_rows, split.start_ms, end)
-
-
-def _span(data: _Data) -> int:
-    """Return the length of a sliding variant's training stretch."""
-    times = np.unique(data.split.development.decided_ms)
-    return int(times[len(times) // data.n_folds] - times[0])
-
-
-def _with_holdout(variant: Variant, data: _Data, development: OutOfFold) -> OutOfFold:
+def _with_holdout(variant: Variant, data: TrainingRows, development: OutOfFold) -> OutOfFold:
     """Add the holdout's predictions, calibrated on the folds before it; rows are numbered in the whole from here on."""
     columns = data.columns(variant)
-    fold = _holdout_fold(variant, data)
+    fold = data.holdout_fold(variant)
     held = predict_out_of_fold(
         data.whole.matrix[:, : len(columns)], data.whole.rows, columns, [fold], variant.params, data.embargo
     )
@@ -316,7 +171,7 @@ def _with_holdout(variant: Variant, data: _Data, development: OutOfFold) -> OutO
     )
 
 
-def _calibration(data: _Data, rows: np.ndarray, raw: np.ndarray) -> CalibrationChoice:
+def _calibration(data: TrainingRows, rows: np.ndarray, raw: np.ndarray) -> CalibrationChoice:
     """Choose a calibration on out-of-fold scores of these rows of the whole, and fit it on all of them."""
     whole = data.whole
     is_win = whole.rows["is_win"].to_numpy()[rows]
@@ -324,7 +179,9 @@ def _calibration(data: _Data, rows: np.ndarray, raw: np.ndarray) -> CalibrationC
     return choose(raw, is_win, whole.decided_ms[rows], whole.label_end_ms[rows], margin)
 
 
-def _calibrated_alike(data: _Data, out_of_fold: OutOfFold, said: np.ndarray, folds: Sequence[Fold]) -> np.ndarray:
+def _calibrated_alike(
+    data: TrainingRows, out_of_fold: OutOfFold, said: np.ndarray, folds: Sequence[Fold]
+) -> np.ndarray:
     """Calibrate the baseline's scores as the model's were, each fold on those before it: like is compared with like."""
     margin = data.embargo // timedelta(milliseconds=1)
     calibrated = said.copy()
@@ -337,14 +194,14 @@ def _calibrated_alike(data: _Data, out_of_fold: OutOfFold, said: np.ndarray, fol
     return calibrated
 
 
-def _judged_rows(variant: Variant, data: _Data, out_of_fold: OutOfFold) -> pl.DataFrame:
+def _judged_rows(variant: Variant, data: TrainingRows, out_of_fold: OutOfFold) -> pl.DataFrame:
     """Return the rows whose probability was calibrated, each with what was said of it."""
     known = data.split.development_rows
     folds = [
         Fold(known[fold.train], known[fold.test], fold.start_ms, fold.end_ms)
-        for fold in _development_folds(data, variant.scheme)
+        for fold in data.development_folds(variant.scheme)
     ]
-    folds.append(_holdout_fold(variant, data))
+    folds.append(data.holdout_fold(variant))
     columns = logistic.baseline_columns(data.feature_names)
     is_win = data.whole.rows["is_win"].to_numpy()
     said = (
@@ -375,24 +232,16 @@ def _evaluation(judged: pl.DataFrame, said: str, variants_tried: int, recent_dec
     )
 
 
-def _final(variant: Variant, data: _Data) -> MetaModel:
+def _final(variant: Variant, data: TrainingRows) -> MetaModel:
     """Train on all rows, for sliding on the last span alone; uncalibrated."""
     whole, rows = data.whole, data.whole.rows
     is_win = rows["is_win"].to_numpy()
     first = 0
     if variant.scheme == "sliding":
-        first = int(np.searchsorted(whole.decided_ms, whole.decided_ms[-1] - _span(data)))
+        first = int(np.searchsorted(whole.decided_ms, whole.decided_ms[-1] - data.span_ms()))
     weights = sample_weights(whole.decided_ms[first:], whole.label_end_ms[first:], symbols_of(rows)[first:])
     matrix = whole.matrix[first:, : len(data.columns(variant))]
-    return train_on(matrix, is_win[first:], data.feature_names, variant.params, weights, _bases(variant, data))
-
-
-def _bases(variant: Variant, data: _Data) -> list[BaseModel]:
-    """Train the base models a stacked variant will carry, on all rows."""
-    if not variant.is_stacked or data.base_rows is None:
-        return []
-    made = [data.base_rows.train(h, BASE_PARAMS.to_lightgbm(), BASE_PARAMS.trees) for h in HORIZONS]
-    return [one for one in made if one is not None]
+    return train_on(matrix, is_win[first:], data.feature_names, variant.params, weights, data.bases(variant))
 
 
 def against_champion(
