@@ -147,15 +147,21 @@ class Bridge:
         """Give the account to this connection unless another terminal, still alive, holds it."""
         account = greeting.account
         desk = self._desks[account]
-        async with self._doors[account]:
-            if not await self._is_free(desk, link, greeting):
+        if desk.link is link:
+            # It is in already and begins anew. At the door it would wait for whoever waits there for it to be gone.
+            if not link.is_open:
                 return None
             await desk.greet(link, greeting.hello)
-            if desk.link is not link:
-                self._visitors.log.note(
-                    Visit("refused", link.remote, link.why, account, greeting.token_id, greeting.session)
-                )
-                return None
+        else:
+            async with self._doors[account]:
+                if not await self._is_free(desk, link, greeting):
+                    return None
+                await desk.greet(link, greeting.hello)
+        if desk.link is not link:
+            self._visitors.log.note(
+                Visit("refused", link.remote, link.why, account, greeting.token_id, greeting.session)
+            )
+            return None
         hello = greeting.hello
         pace = "in lockstep" if hello.lockstep else "by the clock"
         text = f"account {account}, login {hello.account.login} at {hello.account.server}, build {hello.build}, {pace}"

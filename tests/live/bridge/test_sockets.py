@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from pathlib import Path
@@ -112,6 +113,15 @@ async def test_a_second_hello_on_the_connection_begins_a_new_session(terminal: S
     await terminal.settle(terminal.now)
     await terminal.step()
     assert len(terminal.orders) == 1
+
+
+async def test_who_begins_anew_and_breaks_off_keeps_nobody_waiting_at_the_door(daemon: RunningDaemon) -> None:
+    for _ in range(3):
+        async with terminal_at(daemon.port) as terminal:
+            async with asyncio.timeout(5.0):
+                await terminal.hello()
+            await terminal.send_hello(TOKEN)
+            terminal.connection.transport.abort()
 
 
 async def test_a_message_before_hello_ends_the_connection(daemon: RunningDaemon) -> None:
