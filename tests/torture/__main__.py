@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 
 _SHOWN = 6
+_APART = "torture_learning"
+"""It asks the judge of models, not the live half, and takes as long as all others together: run by itself."""
 
 
 def main() -> int:
@@ -22,7 +24,7 @@ def main() -> int:
         "--soak-days", type=float, default=0.25, help="simulated days of the soak (0.25; the full one: 5)"
     )
     given = parser.parse_args()
-    scripts = sorted(Path(__file__).parent.glob("torture_*.py"))
+    scripts = [path for path in sorted(Path(__file__).parent.glob("torture_*.py")) if path.stem != _APART]
     with tempfile.TemporaryDirectory(prefix="trading-torture-") as folder:
         rows = [_run(script, Path(folder) / f"{script.stem}.json", given) for script in scripts]
     print("\n== what was survived")
