@@ -11,6 +11,7 @@ import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
 from live.bridge.flood import Flood
@@ -57,9 +58,9 @@ class AccessLog:
         if self._alike.passes(kind, now_s) and self._all.passes(_ALL, now_s):
             self._write(visit)
 
-    def look(self) -> None:
-        """Tell what was only counted in the minutes that are over. Called now and then."""
-        now_s = self._now_s()
+    def look(self, *, is_end: bool = False) -> None:
+        """Tell what was only counted in the minutes that are over; at the end, also in those that are not."""
+        now_s = inf if is_end else self._now_s()
         for surplus in self._alike.over(now_s):
             event, remote, account = surplus.key
             text = f"{surplus.count} more like this within a minute; they are counted, not recorded one by one"

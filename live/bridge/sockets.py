@@ -105,7 +105,7 @@ class Bridge:
                 await self._looking
             self._looking = None
         await self._stack.aclose()
-        self._visitors.look()
+        self._visitors.look(is_end=True)
 
     async def _look_after(self) -> None:
         """Follow the tokens on disk and tell what was only counted, until the end."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Protocol
 
 from live.bridge.access import AccessLog, Pauses, Visit
@@ -68,10 +69,10 @@ class Visitors:
         if self._refused.passes((account, refused.reason), self._now_s()):
             self._quarantine(account, refused.reason, f"{refused.text}: {refused.subject}", 1)
 
-    def look(self) -> None:
-        """Tell what was only counted. Called now and then."""
-        self.log.look()
-        for surplus in self._refused.over(self._now_s()):
+    def look(self, *, is_end: bool = False) -> None:
+        """Tell what was only counted in the minutes that are over; at the end, also in those that are not."""
+        self.log.look(is_end=is_end)
+        for surplus in self._refused.over(inf if is_end else self._now_s()):
             account, reason = surplus.key
             self._quarantine(account, reason, f"{surplus.count} more like this within a minute", surplus.count)
 

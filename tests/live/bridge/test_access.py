@@ -31,6 +31,17 @@ def test_a_flood_is_counted_and_not_one_record_is_lost_from_the_count() -> None:
     assert len(written) == 21
 
 
+def test_at_the_end_what_was_only_counted_is_told_too() -> None:
+    written: list[Visit] = []
+    log = AccessLog(written.append, lambda: 0.0)
+    for _ in range(500):
+        log.note(Visit("refused", "10.0.0.1", "no"))
+    log.look()
+    assert sum(visit.count for visit in written) < 500
+    log.look(is_end=True)
+    assert sum(visit.count for visit in written) == 500
+
+
 def test_a_flood_from_many_addresses_is_bounded_too() -> None:
     time, written = Time(), list[Visit]()
     log = AccessLog(written.append, time)
