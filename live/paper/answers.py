@@ -24,6 +24,8 @@ from trading_assets.core.messages import BarFacts, Bars, Deals, Query, Snapshot,
 MAX_BARS = 100_000
 """Most bars in one answer; `Conditions.max_bars` caps the chart itself."""
 _BARS_IN_A_FRAME = 2000
+# Some 400 bytes each: an account of years holds more than one frame may.
+_DEALS_IN_A_FRAME = 2000
 _time_of = attrgetter("time_msc")
 
 
@@ -41,7 +43,9 @@ async def send_deals(link: Link, broker: Broker, query: Query) -> None:
     begin = bisect_left(deals, query.from_msc, key=_time_of)
     end = bisect_left(deals, query.to_msc, key=_time_of) if query.to_msc else len(deals)
     chosen = tuple(deal for deal in deals[begin:end] if query.symbol in ("", deal.symbol))
-    await link.send(Deals, request_id=query.request_id, deals=chosen)
+    for begin in range(0, max(len(chosen), 1), _DEALS_IN_A_FRAME):
+        end = begin + _DEALS_IN_A_FRAME
+        await link.send(Deals, request_id=query.request_id, deals=chosen[begin:end], is_last=end >= len(chosen))
 
 
 async def send_bars(

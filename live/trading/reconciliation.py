@@ -57,6 +57,8 @@ class Reconciliation:
         self._asked_from: datetime | None = None
         self._request_id = ""
         self._snapshot: Snapshot | None = None
+        self._is_booked = True
+        """Whether every part of the answer so far could be booked."""
         self._differed = 0
         self.searches = self.differences = 0
         """Searches that were answered, and those that found a difference, since the start."""
@@ -85,7 +87,7 @@ class Reconciliation:
         self._number += 1
         self._asked_at = self._recorder.clock.now()
         self._request_id = f"reconcile-{self._number}"
-        self._snapshot = None
+        self._snapshot, self._is_booked = None, True
         await link.send(Query, request_id=f"{self._request_id}-state", what="state")
         await link.send(Query, request_id=self._request_id, what="deals", from_msc=since)
 
@@ -98,12 +100,15 @@ class Reconciliation:
         self._snapshot = snapshot
 
     async def deals(self, answer: Deals) -> bool:
-        """Book the deals of an answer; returns whether it ended the search."""
+        """Book the deals of an answer, or of a part of one; returns whether it ended the search."""
         is_booked = await self._settlement.deals(answer.deals)
         snapshot = self._snapshot
         if answer.request_id != self._request_id or snapshot is None or self._asked_at is None:
             return False
-        if is_booked:
+        self._is_booked = self._is_booked and is_booked
+        if not answer.is_last:
+            return False
+        if self._is_booked:
             # Up to an hour before it was asked: servers' clocks are not exact.
             self._books.trades.known.reconciled(self._asked_from, self._asked_at - _OVERLAP)
         await self._compare(snapshot, self._asked_at)

@@ -212,7 +212,10 @@ class ScriptedTerminal:
             case Query(what="deals"):
                 known = self.deals if self.knows_deals else []
                 deals = tuple(deal for deal in known if deal.time_msc >= message.from_msc)
-                await self.send(Deals, request_id=message.request_id, deals=deals)
+                # One in a frame, so that every search shows that an answer may come in parts.
+                parts = [deals[at : at + 1] for at in range(max(len(deals), 1))]
+                for number, part in enumerate(parts, 1):
+                    await self.send(Deals, request_id=message.request_id, deals=part, is_last=number == len(parts))
             case Query() if self.answers_history:
                 await self._bars(message)
             case OrderCommand() | CloseCommand():

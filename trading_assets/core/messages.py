@@ -258,10 +258,11 @@ class DealUpdate(Message, frozen=True, kw_only=True, tag="deal"):
 
 
 class Deals(Message, frozen=True, kw_only=True, tag="deals"):
-    """Answer to a query for deals."""
+    """Answer to a query for deals, in several frames when they are many."""
 
     request_id: RequestId
     deals: Annotated[tuple[DealFacts, ...], doc("Deals.", source="terminal")]
+    is_last: Annotated[bool, doc("Whether the answer is complete.", source="terminal")] = True
 
 
 class PositionUpdate(Message, frozen=True, kw_only=True, tag="position_update"):

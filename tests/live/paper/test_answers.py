@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from live.paper.answers import history_bars
+from live.bridge.protocol import MAX_FRAME_BYTES
+from live.paper.answers import history_bars, send_deals
 from live.paper.feed import Feed
 from trading_assets.core.errors import InputError
 from trading_assets.core.market.timeframes import MINUTES
-from trading_assets.core.messages import BarFacts, Query
+from trading_assets.core.messages import BarFacts, DealFacts, Deals, Query, encode_message
 
 
 def query(timeframe: str, **fields: Any) -> Query:
     return Query(
-        session="", seq=1, sent_msc=0, request_id="q", what="bars", symbol="GBPUSD", timeframe=timeframe, **fields
+        session="",
+        seq=1,
+        sent_msc=0,
+        request_id="q",
+        what="bars",
+        symbol="GBPUSD" if timeframe else "",
+        timeframe=timeframe,
+        **fields,
     )
 
 
@@ -71,3 +81,22 @@ def test_the_chart_holds_so_many_bars_and_older_ones_do_not_exist(market: Feed):
     bars = history_bars(market, len(market), now_msc, query("M5"))
     assert history_bars(market, len(market), now_msc, query("M5"), 50) == bars[-50:]
     assert history_bars(market, len(market), now_msc, query("M5", to_msc=bars[-55].time_msc), 50) == ()
+
+
+async def test_the_deals_of_years_fit_into_the_frames_of_the_protocol():
+    deal = DealFacts(
+        ticket="1" * 19, order="2" * 19, position_id="3" * 19, magic="4" * 19, symbol="EURUSD.suffix", kind="BUY",
+        entry="OUT_BY", reason="EXPERT", volume=Decimal("100.00"), price=1.2345678, profit=Decimal("-123456.78"),
+        commission=Decimal("-123.45"), swap=Decimal("-123.45"), fee=Decimal("-1.23"), time_msc=1_704_700_000_000,
+        comment="c" * 31,
+    )  # fmt: skip
+    sent: list[Deals] = []
+
+    async def send(kind: type[Deals], **fields: Any) -> None:
+        sent.append(kind(session="s", seq=len(sent) + 1, sent_msc=0, **fields))
+
+    broker = SimpleNamespace(book=SimpleNamespace(deals=[deal] * 17_000))
+    await send_deals(SimpleNamespace(send=send), broker, query("", from_msc=0))  # type: ignore[arg-type]
+    assert sum(len(part.deals) for part in sent) == 17_000
+    assert [part.is_last for part in sent] == [False] * (len(sent) - 1) + [True]
+    assert max(len(encode_message(part)) for part in sent) < MAX_FRAME_BYTES
