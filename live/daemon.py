@@ -172,7 +172,7 @@ class Daemon:
         log(component=where).error("a defect of this software", exc_info=traceback)
         for desk in self._desks.values():
             desk.account.recorder.error(
-                where, f"{type(defect).__name__}: {defect}; the session was closed, report this with the log"
+                where, f"{type(defect).__name__}: {defect}; a defect of this software, report this with the log"
             )
 
     def _report_torn(self, journal: Journal) -> None:

@@ -44,6 +44,8 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Account number the terminal must report; any when not set."""
     commission_per_lot: Decimal | None = None
     """Commission of one side of one lot; what the terminal reports when not set."""
+    most_ahead_s: float = 300.0
+    """How far the terminal's clock may be ahead of this machine's: what is further ahead is refused and closes no bar."""
     with_book: bool = False
     """Whether the terminal is asked for the depth of market, which is recorded and never decided on."""
     strategy: dict[str, Any] = {}
@@ -154,6 +156,8 @@ def _account_problem(account: AccountSettings) -> str:
         return f"account {account.name} has no symbols"
     if len(set(account.symbols.values())) < len(account.symbols):
         return f"account {account.name} maps two of the broker's symbols to one"
+    if not 0.0 <= account.most_ahead_s <= 86_400:
+        return f"most_ahead_s of account {account.name} is {account.most_ahead_s:g}, it must be between 0 and 86400 seconds"
     if account.clock == AUTO:
         return ""
     try:

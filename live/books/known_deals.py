@@ -16,6 +16,8 @@ from trading_assets.core.records.trading import Deal
 # Tickets kept; beyond twice as many, those older than this before the last deal are let go.
 _KEPT = 10_000
 _KEPT_SPAN = timedelta(hours=6)
+# A search in full asks from somewhat before `since`: what it tells of then is known by ticket, not looked up each time.
+_KEPT_BEFORE = timedelta(hours=2)
 
 Standing = Literal["booked", "new", "unsure"]
 
@@ -30,7 +32,7 @@ class KnownDeals:
         self._at: dict[str, datetime] = {}
         self._reconciled_until: datetime | None = None
         self.last_at: datetime | None = None
-        """Time of the last deal."""
+        """Time of the last deal; one said to be of a time to come is of when it was told, or it would hide all after it."""
         self.since: datetime | None = None
         """Deals before this may be booked although their tickets are not kept; None when all are."""
 
@@ -49,7 +51,12 @@ class KnownDeals:
     def add(self, deal: Deal) -> None:
         """A deal is booked."""
         self._at[deal.deal_ticket] = deal.event_at
-        self.last_at = max(deal.event_at, self.last_at or deal.event_at)
+        at = min(deal.event_at, deal.known_at)
+        self.last_at = max(at, self.last_at or at)
+
+    def forget(self, ticket: str) -> None:
+        """A deal is not booked after all."""
+        self._at.pop(ticket, None)
 
     def standing(self, ticket: str, at: datetime) -> Standing:
         """Return whether a deal is booked (invariant 3); `unsure`: only the journal can tell."""
@@ -72,7 +79,7 @@ class KnownDeals:
 
     def _let_go(self, until: datetime) -> None:
         until = min(until, sorted(self._at.values())[-self._most])
-        kept = {ticket: at for ticket, at in self._at.items() if at >= until}
+        kept = {ticket: at for ticket, at in self._at.items() if at >= until - _KEPT_BEFORE}
         if len(kept) < len(self._at):
             self.since = until if self.since is None else max(until, self.since)
             self._at = kept

@@ -122,6 +122,23 @@ class OrderBook:
             for intent in self._pending.values()
         )
 
+    def waiting_since(self) -> datetime | None:
+        """Return since when the oldest order that left may have been carried out; None without one."""
+        patience = timedelta(seconds=self._strategy.order_deadline_s)
+        return min(
+            (
+                intent.order.deadline_at - patience
+                for intent in self._pending.values()
+                if intent.order.state != "PLANNED"
+            ),
+            default=None,
+        )
+
+    def put_back(self, intent: Intent, order: Order) -> None:
+        """What was to be booked of an order could not be: it is as it was before."""
+        intent.order = order
+        self._file(intent)
+
     def work_on(self, intent: Intent, is_working: bool) -> None:
         """Note whether the terminal holds a rest of an order that is filled in part."""
         intent.is_working = is_working

@@ -80,7 +80,7 @@ _Kind = TypeVar("_Kind")
 def _decoded(decoder: msgspec.json.Decoder[_Kind], line: bytes, where: str) -> _Kind:
     try:
         return decoder.decode(line)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeError) as error:
         raise JournalError(
             "reading", where, f"a record is none of this schema ({error})",
             "start the version of this software that wrote it, or a later one",

@@ -57,9 +57,14 @@ class Trade:
 
     @property
     def open_lots(self) -> Decimal:
-        """Volume opened less volume closed."""
+        """Volume opened less volume closed; nothing where exits are told before all of the entries."""
         opened = sum((deal.volume_lots for deal in self.deals if deal.entry == "IN"), _ZERO)
-        return opened - sum((deal.volume_lots for deal in outcomes.exits_of(self.deals)), _ZERO)
+        return max(opened - sum((deal.volume_lots for deal in outcomes.exits_of(self.deals)), _ZERO), _ZERO)
+
+    @property
+    def has_entry(self) -> bool:
+        """Whether a deal that entered it is known: an exit may be told first."""
+        return any(deal.entry == "IN" for deal in self.deals)
 
     @property
     def side(self) -> Side:
@@ -68,11 +73,11 @@ class Trade:
 
     @property
     def is_open(self) -> bool:
-        return bool(self.deals) and self.open_lots > 0
+        return self.open_lots > 0
 
     @property
     def entry_price(self) -> float:
-        """Average price of the entries."""
+        """Average price of the entries, of which there is one at least (`has_entry`)."""
         entries = [deal for deal in self.deals if deal.entry == "IN"]
         if len({deal.price for deal in entries}) == 1:
             return entries[0].price
@@ -155,6 +160,13 @@ class TradeBook:
             return self._settle(trade)
         return []
 
+    def take_back(self, deal: Deal, trade: Trade | None) -> None:
+        """A deal could not be booked after all: it is as unknown as before, to be told again."""
+        self.known.forget(deal.deal_ticket)
+        if trade is not None:
+            trade.deals = [other for other in trade.deals if other.deal_ticket != deal.deal_ticket]
+            trade.is_settled = False
+
     def quote(self, symbol: str, at: datetime, bid: float, ask: float) -> Mark | None:
         """Show the open trade of a symbol one quote; returns the mark it makes."""
         trade = self._open.get(symbol)
@@ -179,6 +191,8 @@ class TradeBook:
         self._by_position[deal.position_id] = trade
         if order is not None and order.purpose == "CLOSE":
             trade.close_reason = order.close_reason
+        if not trade.has_entry:
+            return  # Its exit was told first, and the crash came before its entry was: that is still expected.
         self._no_longer_expected(trade)
         # A trade whose exit is on record stays here until its outcome is, too.
         self._open[deal.symbol] = trade
@@ -230,7 +244,7 @@ class TradeBook:
 
     def _path(self, trade: Trade) -> TradePath | None:
         spec = self._spec_of(trade.decision.symbol)
-        if spec is None:
+        if spec is None or not trade.has_entry:
             return None
         candidate = outcomes.candidate_of(trade.decision)
         return TradePath(

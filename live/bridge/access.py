@@ -64,7 +64,7 @@ class AccessLog:
         for surplus in self._alike.over(now_s):
             event, remote, account = surplus.key
             text = f"{surplus.count} more like this within a minute; they are counted, not recorded one by one"
-            if self._all.passes(_ALL, now_s):
+            if self._all.passes(_ALL, now_s, surplus.count):
                 self._write(Visit(event, remote, text, account, count=surplus.count))
         for held in self._all.over(now_s):
             text = f"{held.count} more events of all addresses within a minute; they are counted, not recorded"

@@ -19,12 +19,13 @@ from websockets.exceptions import ConnectionClosed
 from live.bridge.inlet import Dropped, Inlet, Item
 from live.bridge.link import Link
 from live.bridge.protocol import Gapped, Greeting, Refused, TerminalProtocol
-from trading_assets.core.errors import TradingError
-from trading_assets.core.messages import FromTerminal, Hello
+from trading_assets.core.errors import InputError
+from trading_assets.core.messages import Bars, Deals, FromTerminal, Hello
 
 _INTERNAL_ERROR = 1011
 _MESSAGE_TOO_BIG = 1009
 _MISSED_HEARTBEATS = 3
+_LARGE = 64 * 1024
 # A worker that never has to wait would keep everybody else waiting.
 _TURN_NS = 5_000_000
 
@@ -50,6 +51,10 @@ class Terminals(Protocol):
     """What a conversation needs from the desk of one account."""
 
     link: Link | None
+
+    @property
+    def pause_s(self) -> float:
+        """How long no session may begin, in seconds; 0 when one may."""
 
     async def greet(self, link: Link, hello: Hello) -> None:
         """A terminal authenticated for this account; a new session begins."""
@@ -119,7 +124,7 @@ class Conversation:
             self.end = self._link.why or self.end
         except ConnectionClosed as closed:
             await self._closed(closed)
-        except TradingError as error:
+        except InputError as error:
             # The message was well-formed and says what cannot be: a time outside of all years, for one.
             await self._house.refuse(self._link, self.account, Refused("invalid", str(error), "", True))
         except Exception as defect:  # noqa: BLE001 - one terminal's defect must not stop the others; it is reported, not hidden
@@ -131,9 +136,13 @@ class Conversation:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            if self._desk is not None:
-                await self._desk.leave(self._link)
-            self._link.over.set()
+            try:
+                if self._desk is not None:
+                    await self._desk.leave(self._link)
+            except Exception as defect:  # noqa: BLE001 - likewise
+                self._house.report(f"session of account {self.account}", defect)
+            finally:
+                self._link.over.set()
 
     # --- reading --------------------------------------------------------------------------------------------------
 
@@ -159,6 +168,9 @@ class Conversation:
             self._link.queued = len(inlet)
             if inlet.is_full:
                 await inlet.room()
+            elif len(frame) >= _LARGE and isinstance(received, Deals | Bars):
+                # An answer in many frames takes several times its size once it is decoded: one after the other.
+                await inlet.emptied()
 
     # --- working --------------------------------------------------------------------------------------------------
 

@@ -37,8 +37,8 @@ class Flood(Generic[Key]):
         self._windows: OrderedDict[Key, _Window] = OrderedDict()
         self._over: list[Surplus[Key]] = []
 
-    def passes(self, key: Key, now_s: float) -> bool:
-        """Count one; returns whether it is let through."""
+    def passes(self, key: Key, now_s: float, count: int = 1) -> bool:
+        """Take one that stands for `count`; returns whether it is let through, else that many are counted."""
         window = self._windows.get(key)
         if window is None or now_s - window.since_s >= self._window_s:
             self._close(key)
@@ -47,7 +47,7 @@ class Flood(Generic[Key]):
         if window.passed < self._most:
             window.passed += 1
             return True
-        window.held += 1
+        window.held += count
         return False
 
     def over(self, now_s: float) -> list[Surplus[Key]]:

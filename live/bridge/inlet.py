@@ -79,6 +79,12 @@ class Inlet:
             self._room = asyncio.get_running_loop().create_future()
             await self._room
 
+    async def emptied(self) -> None:
+        """Wait until everything is taken."""
+        while self._items and not self._is_ended:
+            self._room = asyncio.get_running_loop().create_future()
+            await self._room
+
     async def get(self) -> Item | None:
         """Return the next one; None once all are taken and no more will come. Raises what ended the writer."""
         while not self._items:

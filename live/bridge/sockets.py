@@ -39,7 +39,9 @@ _LIVENESS_S = 2.0
 _TAKING_OVER_S = 10.0
 _LOOK_S = 0.25
 _TRY_AGAIN_LATER = 1013
-_REPLACED = 1011
+# Whoever may not come in yet is told so after a while, so that asking again and again costs little.
+_HELD_S = 1.0
+_INTERNAL_ERROR = 1011
 
 
 class Bridge:
@@ -109,15 +111,28 @@ class Bridge:
 
     async def _look_after(self) -> None:
         """Follow the tokens on disk and tell what was only counted, until the end."""
+        told = ""
         while True:
             await asyncio.sleep(_LOOK_S)
             try:
                 self._keyring.look()
                 self._visitors.look()
+                told = ""
             except Exception as defect:  # noqa: BLE001 - terminals stay connected; it is reported, not hidden
-                self._report("live.bridge.sockets", defect)
+                # Once for as long as it lasts: four times a second would fill the journal.
+                if repr(defect) != told:
+                    self._report("live.bridge.sockets", defect)
+                told = repr(defect)
 
     async def _serve(self, connection: ServerConnection) -> None:
+        """Have one conversation. What it does not expect is reported: the library would tell a log that says nothing."""
+        try:
+            await self._converse(connection)
+        except Exception as defect:  # noqa: BLE001 - one terminal's defect must not stop the others; it is reported, not hidden
+            self._report("live.bridge.sockets", defect)
+            await connection.close(_INTERNAL_ERROR, "the daemon could not handle the session; see its journal")
+
+    async def _converse(self, connection: ServerConnection) -> None:
         """Have one conversation, from its first frame to its end."""
         protocol = TerminalProtocol(self._keyring.judge, lambda: secrets.token_hex(8))
         link = Link(protocol, connection, self._patience.send_s)
@@ -147,6 +162,9 @@ class Bridge:
         """Give the account to this connection unless another terminal, still alive, holds it."""
         account = greeting.account
         desk = self._desks[account]
+        if desk.pause_s > 0.0:
+            await self._hold_off(desk.pause_s, link, greeting)
+            return None
         if desk.link is link:
             # It is in already and begins anew. At the door it would wait for whoever waits there for it to be gone.
             if not link.is_open:
@@ -167,6 +185,15 @@ class Bridge:
         text = f"account {account}, login {hello.account.login} at {hello.account.server}, build {hello.build}, {pace}"
         self._visitors.log.note(Visit("admitted", link.remote, text, account, greeting.token_id, greeting.session))
         return desk
+
+    async def _hold_off(self, pause_s: float, link: Link, greeting: Greeting) -> None:
+        """Let nobody in for a while: each session ended by a defect of this software, and the next one would."""
+        text = f"account {greeting.account} is closed for {pause_s:.0f} s: its messages could not be handled; see the journal"
+        self._visitors.log.note(
+            Visit("refused", link.remote, text, greeting.account, greeting.token_id, greeting.session)
+        )
+        await asyncio.sleep(min(pause_s, _HELD_S))
+        await link.close(_TRY_AGAIN_LATER, text)
 
     async def _is_free(self, desk: Terminals, link: Link, greeting: Greeting) -> bool:
         """Return whether nobody else, still alive, has the account; who does not answer is cut off."""
@@ -200,7 +227,12 @@ class Bridge:
         address = connection.remote_address
         remote = str(address[0]) if address else "unknown"
         is_upgrade = request.headers.get("Upgrade", "").lower() == "websocket"
-        page = self._pages.answer(request.method, request.path, remote, is_upgrade=is_upgrade)
+        try:
+            page = self._pages.answer(request.method, request.path, remote, is_upgrade=is_upgrade)
+        except Exception as defect:  # noqa: BLE001 - as in `_serve`; who asked is told, too
+            self._report("live.bridge.pages", defect)
+            text = "this page could not be made; see the daemon's log\n"
+            return connection.respond(HTTPStatus.INTERNAL_SERVER_ERROR, text)
         if page is not None:
             self._visitors.log.note(
                 Visit("asked", remote, f"{request.method} {request.path[:200]}: {page.status.value}")

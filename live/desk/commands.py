@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from live.desk.desk import Desk
 from trading_assets.core.decisions.breakers import BreakerChange
 from trading_assets.core.records.trading import CommandResult
 from trading_assets.store.control import Command, finish_command, take_commands, unfinished_commands
+
+
+class _Carried(NamedTuple):
+    """A command that was carried out, or cannot be any more, and the accounts its answer is not durable under yet."""
+
+    command: Command
+    is_done: bool
+    answer: str
+    desks: list[Desk]
 
 
 class Inbox:
@@ -20,36 +29,40 @@ class Inbox:
         self._desks = desks
         self._drain = drain
         self._trouble = ""
+        self._unanswered: list[_Carried] = []
         self.looks = self.failures = 0
-        """How often the inbox was read, and how often it could not be."""
+        """How often the inbox was looked at, and how often that failed."""
 
     @property
     def trouble(self) -> str:
-        """Why the inbox cannot be read; empty while it can."""
+        """Why the inbox cannot be read or written; empty while it can."""
         return self._trouble
 
     async def answer_unfinished(self) -> None:
         """Answer what an earlier run took and did not finish; it is not carried out again."""
+        why = "the daemon stopped before it was done; give it again"
         for command in unfinished_commands(self._folder):
-            await self._record(command, False, "the daemon stopped before it was done; give it again")
+            self._unanswered.append(_Carried(command, False, why, list(self._desks.values())))
+        await self._answer()
 
     async def look(self) -> None:
-        """Carry out what waits. An inbox that cannot be read is told, once, and looked at again."""
+        """Carry out what waits. An inbox that cannot be read or written is told, once, and looked at again."""
         try:
             waiting = take_commands(self._folder, self._refused)
         except OSError as error:
-            if str(error) != self._trouble:
-                self._refused(str(self._folder), f"not readable ({error}); mend its permissions")
-            self._trouble = str(error)
-            self.failures += 1
+            self._troubled(f"not readable ({error}); mend its permissions")
             return
-        self._trouble = ""
-        self.looks += 1
+        failures = self.failures
+        await self._answer()
         for command in waiting:
             is_done, answer = await self._carry_out(command)
-            await self._record(command, is_done, answer)
+            self._unanswered.append(_Carried(command, is_done, answer, list(self._desks.values())))
+            await self._answer()
             if command.command == "drain":
                 self._drain(f"command {command.command_id}")
+        if self.failures == failures:
+            self._trouble = ""
+            self.looks += 1
 
     async def _carry_out(self, command: Command) -> tuple[bool, str]:
         desks, argument = list(self._desks.values()), command.argument
@@ -107,21 +120,39 @@ class Inbox:
         for desk, changed in changes.items():
             desk.account.recorder.commit(desk.account.recorder.breaker_events(changed))
 
-    async def _record(self, command: Command, is_done: bool, answer: str) -> None:
-        """Answer under every account; the command is finished once that is durable."""
-        for desk in self._desks.values():
-            recorder = desk.account.recorder
-            record = recorder.make(
-                CommandResult,
-                recorder.clock.now(),
-                recorder.chain(),
-                command_id=command.command_id,
-                command=command.command,
-                is_done=is_done,
-                answer=answer,
-            )
-            await recorder.append([record])
-        finish_command(self._folder, command.command_id, is_done=is_done, answer=answer)
+    async def _answer(self) -> None:
+        """Answer under every account; a command is finished once that is durable, while the disk fails at a later look."""
+        unanswered, self._unanswered = self._unanswered, []
+        for carried in unanswered:
+            left = [desk for desk in carried.desks if not await self._record(desk, carried)]
+            if left:
+                self._unanswered.append(carried._replace(desks=left))
+                continue
+            try:
+                finish_command(self._folder, carried.command.command_id, is_done=carried.is_done, answer=carried.answer)
+            except OSError as error:
+                self._unanswered.append(carried._replace(desks=left))
+                self._troubled(f"not writable ({error}); mend its permissions, or make room")
+
+    async def _record(self, desk: Desk, carried: _Carried) -> bool:
+        """Answer under one account; returns whether that is durable."""
+        recorder = desk.account.recorder
+        record = recorder.make(
+            CommandResult,
+            recorder.clock.now(),
+            recorder.chain(),
+            command_id=carried.command.command_id,
+            command=carried.command.command,
+            is_done=carried.is_done,
+            answer=carried.answer,
+        )
+        return await recorder.append([record])
+
+    def _troubled(self, problem: str) -> None:
+        if problem != self._trouble:
+            self._refused(str(self._folder), problem)
+        self._trouble = problem
+        self.failures += 1
 
     def _refused(self, name: str, reason: str) -> None:
         for desk in self._desks.values():

@@ -8,7 +8,8 @@ bridge's; in lockstep the desk also says when everything up to a heartbeat is do
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import assert_never
 
@@ -17,6 +18,7 @@ from live.bridge.link import Link
 from live.clock import StreamClock
 from live.desk.account import Account
 from live.desk.closings import Closings
+from live.desk.defects import Defects
 from live.desk.gate import Gate
 from live.desk.greeting import HaltNotice, our_limits, session_record
 from live.desk.vigil import Vigil
@@ -76,6 +78,7 @@ class Desk:
         self._closings = Closings(account)
         self._gate = Gate(account, settings.answer_timeout_s, self._market)
         self._halt = HaltNotice(account.books.risk)
+        self._defects = Defects(account.recorder, account.books.risk)
         self._is_lockstep = False
         self._turn = asyncio.Lock()
         self.messages = self.sessions = self.gaps = 0
@@ -93,6 +96,11 @@ class Desk:
         """Whether the session's time is the stream's."""
         return self._is_lockstep
 
+    @property
+    def pause_s(self) -> float:
+        """How long no session may begin, because one after the other ended by a defect; 0 when one may."""
+        return self._defects.pause_s
+
     async def close(self, why: str) -> None:
         """Finish what is under way and hang up."""
         async with self._turn:
@@ -107,7 +115,7 @@ class Desk:
 
     async def greet(self, link: Link, hello: Hello) -> None:
         """A terminal authenticated for this account; a new session begins."""
-        async with self._turn:
+        async with self._taking_turns():
             await self._greet(link, hello)
 
     async def _greet(self, link: Link, hello: Hello) -> None:
@@ -164,7 +172,7 @@ class Desk:
 
     async def leave(self, link: Link) -> None:
         """The connection is gone: nothing is known of what was under way (invariant 4)."""
-        async with self._turn:
+        async with self._taking_turns():
             await self._leave(link)
 
     async def _leave(self, link: Link) -> None:
@@ -175,7 +183,10 @@ class Desk:
             self._search.stop()
             self._vigil.restart()
             self._sender.disconnected()
-            await self._recorder.settled()
+            try:
+                await self._recorder.settled()
+            finally:
+                self._sender.left()
 
     async def _end_search(self) -> None:
         """Begin the session once its clock is understood; refuse it when it is not."""
@@ -192,7 +203,7 @@ class Desk:
 
     async def resync(self, expected_seq: int) -> None:
         """Messages are missing: what they said about trading is asked for, their quotes are lost."""
-        async with self._turn:
+        async with self._taking_turns():
             if self.link is None or self._search.is_running:
                 return
             self.gaps += 1
@@ -206,8 +217,26 @@ class Desk:
 
     async def handle(self, message: FromTerminal, arrived_ns: int) -> None:
         """Take one message of the session, in order."""
+        # As `_taking_turns`, without its price: this is on the way of every quote.
         async with self._turn:
-            await self._handle(message, arrived_ns)
+            try:
+                await self._handle(message, arrived_ns)
+            except InputError:
+                raise
+            except Exception as defect:
+                self._defects.raised(defect)
+                raise
+
+    @asynccontextmanager
+    async def _taking_turns(self) -> AsyncIterator[None]:
+        async with self._turn:
+            try:
+                yield
+            except InputError:
+                raise  # What the terminal said cannot be: that is no defect.
+            except Exception as defect:
+                self._defects.raised(defect)
+                raise
 
     def dropped(self, quotes: Dropped) -> None:
         """Quotes made room for later ones, because the daemon could not keep up."""
@@ -309,10 +338,15 @@ class Desk:
             # What it had told before cannot be: its session ends, as it would had a message brought it to light.
             self._feed.quarantine("", "invalid", str(error), "")
             await link.refuse("invalid", str(error), is_fatal=True)
+        except Exception as defect:
+            self._defects.raised(defect)
+            raise
         finally:
             self._turn.release()
 
     async def _look(self, link: Link) -> None:
+        if self._recorder.defect is not None:
+            await self._recorder.settled()  # Raises it: the orders it was to send are not sent any more.
         await self._halt.tell(link)
         if self._search.is_running:
             await self._search.look(link)

@@ -27,8 +27,6 @@ from trading_assets.core.records.market import Quarantine, Quote
 from trading_assets.core.records.record import Record
 
 _SUBJECT_LENGTH = 500
-# How far ahead of our clock a terminal's may be: what is further is no time to close a bar by.
-MOST_AHEAD = timedelta(minutes=5)
 # How far a replay's time may jump within a session. Further is a lie or a slip, and all that comes after it would be late.
 _MOST_JUMP = timedelta(days=31)
 
@@ -61,8 +59,19 @@ class Closed(NamedTuple):
 class Feed:
     """Market data of one account."""
 
-    def __init__(self, recorder: Recorder, rule: ServerClock, canonical: Mapping[str, str], trades: Followed) -> None:
-        """`canonical` maps the broker's symbols to ours, in the order of deciding."""
+    def __init__(
+        self,
+        recorder: Recorder,
+        rule: ServerClock,
+        canonical: Mapping[str, str],
+        trades: Followed,
+        most_ahead: timedelta = timedelta(minutes=5),
+    ) -> None:
+        """`canonical` maps the broker's symbols to ours, in the order of deciding.
+
+        `most_ahead`: how far ahead of our clock a terminal's may be; what is further is no time to close a bar by.
+        """
+        self._most_ahead = most_ahead
         self._recorder = recorder
         self._rule = rule
         self._canonical = canonical
@@ -176,7 +185,7 @@ class Feed:
     def latest(self) -> datetime:
         """Return until when a time may be: a little ahead of our clock; in lockstep the stream says itself how it passes."""
         clock = self._recorder.clock
-        return clock.now() + (_MOST_JUMP if isinstance(clock, StreamClock) else MOST_AHEAD)
+        return clock.now() + (_MOST_JUMP if isinstance(clock, StreamClock) else self._most_ahead)
 
     def _remember(self, symbol: str, accepted: list[tuple[datetime, float, float]]) -> None:
         """Keep the prices of the last instant: those of this batch, and earlier ones when the instant is the same."""
@@ -250,9 +259,16 @@ class Feed:
             self.gaps.add(ours, min(first, self._last_at(ours)), last, cause)
 
     def resume(self) -> None:
-        """A new connection begins: quotes up to the last one known are repetitions."""
+        """A new connection begins: quotes up to the last one known are repetitions.
+
+        By the clock the market went on meanwhile, and a new session counts anew: no number tells whether its terminal kept
+        every quote. In lockstep time stood still.
+        """
         for symbol, last in self.last.items():
             self._known_until[symbol] = last.at
+        if not isinstance(self._recorder.clock, StreamClock):
+            for symbol, last in self.last.items():
+                self.gaps.open(symbol, last.at, "the connection was lost meanwhile: the bar may lack quotes")
 
     def restore(self, quote: Quote) -> list[BarValues]:
         """Take a quote of an earlier run; one that no recorded bar holds may close bars, which are returned to be recorded."""

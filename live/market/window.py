@@ -33,6 +33,7 @@ from trading_assets.core.records.decisions import FeatureWindowReference, Window
 
 # Enough for the warm-up and two days of M1; older bars are dropped when the arrays are full.
 KEPT_BARS = 4096
+_ROOM = KEPT_BARS + 1024
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -41,8 +42,9 @@ class GrowingChart:
 
     def __init__(self, timeframe: str) -> None:
         self.timeframe = timeframe
-        self._times = np.empty((len(TIME_COLUMNS), 2 * KEPT_BARS), np.int64)
-        self._values = np.empty((len(VALUE_COLUMNS), 2 * KEPT_BARS), np.float64)
+        # Written to at once, so that the system gives the memory now: a chart fills for days, the process must not grow.
+        self._times = np.full((len(TIME_COLUMNS), _ROOM), 0, np.int64)
+        self._values = np.full((len(VALUE_COLUMNS), _ROOM), 0.0, np.float64)
         self._count = 0
         self.appended = 0
         """Bars ever taken."""

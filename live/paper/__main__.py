@@ -187,7 +187,7 @@ def _json(name: str, text: str) -> str:
 def _limits(text: str) -> TraderLimits:
     try:
         return msgspec.json.decode(text, type=TraderLimits)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeError) as error:
         known = ", ".join(TraderLimits.__struct_fields__)
         raise InputError("reading", "--limits", str(error), f"pass a JSON object with some of {known}") from error
 

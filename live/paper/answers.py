@@ -24,8 +24,8 @@ from trading_assets.core.messages import BarFacts, Bars, Deals, Query, Snapshot,
 MAX_BARS = 100_000
 """Most bars in one answer; `Conditions.max_bars` caps the chart itself."""
 _BARS_IN_A_FRAME = 2000
-# Some 400 bytes each: an account of years holds more than one frame may.
-_DEALS_IN_A_FRAME = 2000
+# Some 400 bytes each: an account of years holds more than one frame may, and whoever reads one holds all of it.
+_DEALS_IN_A_FRAME = 500
 _time_of = attrgetter("time_msc")
 
 

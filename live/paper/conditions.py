@@ -15,6 +15,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from live.paper.contracts import Contract
 from trading_assets.core.errors import InputError
+from trading_assets.core.records.record import Execution, TradeMode
 
 Count = Annotated[int, Meta(ge=0)]
 _MINUTE_MS = 60_000
@@ -32,8 +33,8 @@ class SymbolTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     stops_level: Count | UnsetType = UNSET
     freeze_level: Count | UnsetType = UNSET
     filling_mode: Annotated[int, Meta(ge=0, le=3)] | UnsetType = UNSET
-    trade_exemode: Literal["request", "instant", "market", "exchange"] | UnsetType = UNSET
-    trade_mode: Literal["full", "long_only", "short_only", "close_only", "disabled"] | UnsetType = UNSET
+    trade_exemode: Execution | UnsetType = UNSET
+    trade_mode: TradeMode | UnsetType = UNSET
     swap_long: float | UnsetType = UNSET
     swap_short: float | UnsetType = UNSET
     commission_per_lot: Decimal | UnsetType = UNSET
@@ -130,6 +131,6 @@ def parse_conditions(text: str) -> Conditions:
     """Read conditions from JSON. Raises InputError naming the field that is wrong."""
     try:
         return msgspec.json.decode(text, type=Conditions)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeError) as error:
         known = ", ".join(Conditions.__struct_fields__)
         raise InputError("reading", "--conditions", str(error), f"pass a JSON object with some of {known}") from error

@@ -146,6 +146,6 @@ def parse_faults(text: str) -> Faults:
     """Read faults from JSON. Raises InputError naming the field that is wrong."""
     try:
         return msgspec.json.decode(text, type=Faults)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeError) as error:
         known = ", ".join(Faults.__struct_fields__)
         raise InputError("reading", "--faults", str(error), f"pass a JSON object with some of {known}") from error

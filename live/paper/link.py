@@ -127,7 +127,7 @@ class Link:
             raise LinkLost(_closing_words(error)) from error
         try:
             message = decode_from_daemon(frame)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeError) as error:
             raise InputError(
                 "reading a frame of", "the daemon", str(error), "run terminal and daemon of the same version"
             ) from error

@@ -75,7 +75,7 @@ def parse_script(text: str) -> tuple[Event, ...]:
     """Read events from a JSON array. Raises InputError naming what is wrong."""
     try:
         events = msgspec.json.decode(text, type=tuple[Event, ...])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeError) as error:
         known = ", ".join(Event.__struct_fields__)
         raise InputError("reading", "--script", str(error), f"pass a JSON array of objects with {known}") from error
     return tuple(_in_utc(event) for event in events)

@@ -59,7 +59,7 @@ def parse_shape(text: str) -> Shape:
     """Read a shape from JSON. Raises InputError naming the field that is wrong."""
     try:
         return msgspec.json.decode(text, type=Shape)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeError) as error:
         known = ", ".join(Shape.__struct_fields__)
         raise InputError("reading", "--shape", str(error), f"pass a JSON object with some of {known}") from error
 

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -91,32 +92,22 @@ class State:
         rows = self._database.execute
         counters = self._fact("counters")
         return Book(
-            deals=[
-                msgspec.json.decode(body, type=DealFacts) for (body,) in rows("SELECT body FROM deals ORDER BY ticket")
-            ],
-            positions=[
-                msgspec.json.decode(body, type=PositionFacts)
-                for (body,) in rows("SELECT body FROM positions ORDER BY ticket")
-            ],
-            answers=[
-                msgspec.json.decode(body, type=Remembered)
-                for (body,) in rows("SELECT body FROM answers ORDER BY number")
-            ],
-            counters=msgspec.json.decode(counters, type=Counters) if counters else None,
-            orders=[
-                msgspec.json.decode(body, type=Working) for (body,) in rows("SELECT body FROM orders ORDER BY ticket")
-            ],
+            deals=[_decoded(body, DealFacts) for (body,) in rows("SELECT body FROM deals ORDER BY ticket")],
+            positions=[_decoded(body, PositionFacts) for (body,) in rows("SELECT body FROM positions ORDER BY ticket")],
+            answers=[_decoded(body, Remembered) for (body,) in rows("SELECT body FROM answers ORDER BY number")],
+            counters=_decoded(counters, Counters) if counters else None,
+            orders=[_decoded(body, Working) for (body,) in rows("SELECT body FROM orders ORDER BY ticket")],
         )
 
     def load_position(self) -> PlayPosition | None:
         """Return how far the feed was played, or None for a new folder."""
         body = self._fact("play")
-        return msgspec.json.decode(body, type=PlayPosition) if body else None
+        return _decoded(body, PlayPosition) if body else None
 
     def load_results(self) -> list[tuple[int, FromTerminal]]:
         """Return the trade results not known to be delivered, oldest first, with their numbers."""
         rows = self._database.execute("SELECT number, body FROM results ORDER BY number")
-        return [(number, decode_from_terminal(body)) for number, body in rows]
+        return [(number, _result(body)) for number, body in rows]
 
     def count_death(self) -> int:
         """Note that the process is about to die on purpose; returns how many times it has, this time included."""
@@ -193,3 +184,30 @@ class State:
 
     def _set(self, name: str, body: bytes) -> None:
         self._database.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, body))
+
+
+_Kind = TypeVar("_Kind")
+
+
+def _decoded(body: bytes, kind: type[_Kind]) -> _Kind:
+    """Read what was saved. Raises StateError for what is damaged."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise _damaged(kind.__name__, error) from error
+
+
+def _result(body: bytes) -> FromTerminal:
+    try:
+        return decode_from_terminal(body)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise _damaged("a result", error) from error
+
+
+def _damaged(what: str, error: Exception) -> StateError:
+    return StateError(
+        "reading the terminal's state",
+        what,
+        f"it is damaged ({error})",
+        "restore the --state folder, or begin with an empty one",
+    )

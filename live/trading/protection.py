@@ -15,6 +15,7 @@ from live.books.books import Books, Terms
 from live.books.trades import Trade
 from live.recorder import Recorder
 from live.trading.sending import Sender
+from trading_assets.core.ids import magic
 from trading_assets.core.messages import ModifyCommand, OrderUpdate, PositionFacts
 from trading_assets.core.records.operations import Finding
 from trading_assets.core.records.record import Record
@@ -71,8 +72,7 @@ class Protector:
         """Take the answer to a change; returns whether it was one."""
         if not update.request_id.startswith(PREFIX):
             return False
-        magic = update.request_id.removeprefix(PREFIX).rpartition("-")[0]
-        intent = self._books.orders.find(magic)
+        intent = self._books.orders.find(update.request_id.removeprefix(PREFIX).rpartition("-")[0])
         trade = None if intent is None else self._books.trades.open_on(intent.order.symbol)
         if trade is None or intent is None or trade.trade_id != intent.order.trade_id:
             return True  # The position is gone meanwhile.
@@ -161,7 +161,6 @@ class Protector:
         self._recorder.commit(records)
 
     def _record(self, trade: Trade, step: Step, levels: _Levels, words: str, retcode: int | None) -> Protection:
-        entry = next(deal for deal in trade.deals if deal.entry == "IN")
         return self._recorder.make(
             Protection,
             self._recorder.clock.now(),
@@ -169,7 +168,8 @@ class Protector:
             trade_id=trade.trade_id,
             signal_id=trade.decision.signal_id,
             position_id=trade.position_id,
-            magic=entry.magic,
+            # Not that of its first deal: on a netting account this may be somebody else's.
+            magic=str(magic(trade.decision.signal_id, "OPEN")),
             symbol=trade.decision.symbol,
             step=step,
             stop_price=levels.stop,

@@ -82,6 +82,10 @@ class Reconciliation:
         known = self._books.trades.known
         # In full is as far back as tickets are kept: what lies before was reconciled before they were let go.
         first = known.since if in_full or known.is_full or known.last_at is None else known.last_at
+        waiting_since = self._books.orders.waiting_since()
+        if first is not None and waiting_since is not None:
+            # Deals that came later may be known: of what an order did before them nothing is, until it is asked for.
+            first = min(first, waiting_since)
         self._asked_from = None if first is None else first - _OVERLAP
         since = 0 if self._asked_from is None else max(self._rule.to_server(self._asked_from), 0)
         self._number += 1

@@ -40,21 +40,27 @@ class ReleaseSlot:
         self._recorder = recorder
         self._feature_set = feature_set
         self._seen: tuple[int, int, int] | str | None = "never"
+        self._waiting: tuple[_Attempt, Release] | None = None
         self.current: Release = RULES_ONLY
         self.accepted = self.refused = 0
         self.trouble = ""
         """Why the release the pointer names is not in use; empty when it is."""
 
     async def follow(self) -> None:
-        """Look at the pointer; load what it names when it has changed. Costs one stat when it has not."""
+        """Look at the pointer; load what it names when it has changed. Costs one stat when it has not.
+
+        It decides once that is on record: while the disk fails the one before stays, and it is recorded at a later look.
+        """
         mark = self._pointer_mark()
-        if mark == self._seen:
+        if mark != self._seen:
+            self._seen = mark
+            attempt, release = self._waiting = await asyncio.to_thread(self._load)
+            self.accepted += attempt.is_accepted
+            self.refused += not attempt.is_accepted
+            self.trouble = "" if attempt.is_accepted else attempt.reason
+        if self._waiting is None:
             return
-        self._seen = mark
-        attempt, release = await asyncio.to_thread(self._load)
-        self.accepted += attempt.is_accepted
-        self.refused += not attempt.is_accepted
-        self.trouble = "" if attempt.is_accepted else attempt.reason
+        attempt, release = self._waiting
         record = self._recorder.make(
             ReleaseLoad,
             self._recorder.clock.now(),
@@ -64,8 +70,8 @@ class ReleaseSlot:
             is_accepted=attempt.is_accepted,
             reason=attempt.reason,
         )
-        await self._recorder.append([record])
-        self.current = release
+        if await self._recorder.append([record]):
+            self.current, self._waiting = release, None
 
     def look_again(self) -> None:
         """Load what the pointer names at the next look, changed or not."""

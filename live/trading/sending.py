@@ -27,6 +27,7 @@ _CLOSE_SENDS = 3
 # Wait before an order is sent again to a busy server or for a frozen position; doubled with each sending.
 _BACK_OFF = timedelta(seconds=1)
 _HALF = 0.5
+_CLOSED = "the position is closed already"
 _FROZEN = "the position is frozen: the price is too near to its stop or target"
 
 
@@ -103,7 +104,7 @@ class Sender:
         if books.orders.is_market_closed(order.symbol, quote.at):
             return "the server said that the market is closed and has not quoted since"
         if order.purpose == "CLOSE":
-            return ""
+            return "" if order.volume_lots > 0 else "by its deals nothing of the position is open"
         # A decision taken before these tripped is not carried out after. Those that let go by themselves with their cause
         # were looked at by the decision; the next symbol's may have tripped them with this very entry counted.
         stopping = [
@@ -175,8 +176,12 @@ class Sender:
                 await self.send_again(intent)
 
     async def position_closed(self, trade: str) -> None:
-        """A trade ended: send the entry that waited for it."""
+        """A trade ended: send the entry that waited for it; nothing is left for a close that was to be sent again."""
         entry = self._after_close.pop(trade, None)
+        over = [one for one in self._again if one.order.trade_id == trade and one.order.purpose == "CLOSE"]
+        if over:
+            self._again = [intent for intent in self._again if intent not in over]
+            self.give_up([intent for intent in over if intent.order.state == "PLANNED"], _CLOSED)
         if entry is not None:
             await self.send(entry)
 
@@ -195,7 +200,7 @@ class Sender:
             return
         trade = self._books.trades.open_on(order.symbol)
         if trade is None or trade.trade_id != order.trade_id:
-            self.give_up([intent], "the position is closed already")
+            self.give_up([intent], _CLOSED)
             return
         self._books.orders.retarget(intent, quote, symbol)
         await self.send(intent)
@@ -211,6 +216,13 @@ class Sender:
         self._recorder.buffer(changed)
         for trade in list(self._after_close):
             self.closing_failed(trade, "the connection broke before the position was closed")
+
+    def left(self) -> None:
+        """All work of a session is over: what was to be sent by a piece of it that failed is not sent any more."""
+        planned = self._books.orders.in_state("PLANNED")
+        self.give_up(
+            [intent for intent in planned if intent not in self._again], "it was not sent before the session ended"
+        )
 
     def give_up(self, intents: list[Intent], why: str) -> None:
         """Give up orders that were not sent."""

@@ -168,9 +168,31 @@ class Settlement:
         deal = self._deal_record(facts, chain_id, trade, intent)
         if is_late:
             deal = msgspec.structs.replace(deal, is_late=True)
-        records: list[Record] = [deal]
         if trade is not None and intent is None and facts.entry == "IN":
             self._entered(trade, deal)
+        before = None if intent is None else intent.order
+        try:
+            records = self._taken(deal, trade, intent)
+        except Exception:
+            # Half booked would be lost: in the books it is known, on record it is not. It is told again.
+            self._books.trades.take_back(deal, trade)
+            if intent is not None and before is not None:
+                self._books.orders.put_back(intent, before)
+            raise
+        self._holdings.booked(deal)
+        if account is not None:
+            records.append(self._holdings.account_record(account, chain_id))
+            self._holdings.see(account)
+            self._books.risk.observe_equity(self._recorder.clock.now(), account.equity)
+        self._recorder.commit(records)
+        if trade is not None and trade.is_settled:
+            await self._sender.position_closed(trade.trade_id)
+
+    # --- details --------------------------------------------------------------------------------------------------
+
+    def _taken(self, deal: Deal, trade: Trade | None, intent: Intent | None) -> list[Record]:
+        """Let a deal count wherever it does; returns its record and those of what it brings about."""
+        records: list[Record] = [deal]
         # A stop's or target's deal carries the magic of the entry, which it does not fill.
         if intent is not None and (intent.order.purpose == "OPEN") == (deal.entry == "IN"):
             records += self._filled(intent, deal)
@@ -179,19 +201,8 @@ class Settlement:
         else:
             if intent is not None and intent.order.purpose == "CLOSE":
                 trade.close_reason = intent.order.close_reason
-            quote = self._feed.last.get(deal.symbol)
-            records += self._books.trades.add(trade, deal, quote)
-        records += self._judged(deal)
-        self._holdings.booked(deal)
-        if account is not None:
-            records.append(self._holdings.account_record(account, chain_id))
-            self._holdings.see(account)
-            self._books.risk.observe_equity(self._recorder.clock.now(), account.equity)
-        self._recorder.commit(records)
-        if trade is not None and not trade.is_open:
-            await self._sender.position_closed(trade.trade_id)
-
-    # --- details --------------------------------------------------------------------------------------------------
+            records += self._books.trades.add(trade, deal, self._feed.last.get(deal.symbol))
+        return [*records, *self._judged(deal)]
 
     def _may_be_ours(self, facts: DealFacts) -> bool:
         """Return whether a deal leaves a position nobody knows while an entry of ours is under way, maybe into it."""

@@ -57,6 +57,8 @@ class Trader:
         self.stages = Stages()
         self.failures = 0
         """Decisions that could not be made durable."""
+        self._off_record: dict[str, tuple[int, datetime]] = {}
+        """By symbol, how many of them have not been told, and the close of the last one's bar."""
 
     # --- deciding -------------------------------------------------------------------------------------------------
 
@@ -100,6 +102,8 @@ class Trader:
     def _watch_journal(self) -> None:
         """While nothing can be made durable there are no entries; once it can, the breaker lets go by itself."""
         risk, recorder = self._books.risk, self._recorder
+        if not recorder.fault:
+            self._tell_off_record()
         is_tripped = risk.is_tripped(_JOURNAL)
         if bool(recorder.fault) == is_tripped:
             return
@@ -109,6 +113,16 @@ class Trader:
             else risk.trip(_JOURNAL, recorder.fault, recorder.clock.now())
         )
         recorder.buffer(recorder.breaker_events(changes))
+
+    def _tell_off_record(self) -> None:
+        """Say which bars' decisions are on no record, once something can be recorded again: they are not decided later."""
+        for symbol, (count, until) in self._off_record.items():
+            text = (
+                f"{count} decisions of {symbol} up to the bar of {until:%Y-%m-%d %H:%M} UTC could not be made durable; "
+                "they are on no record, nothing was sent, and they are not made again"
+            )
+            self._recorder.error("live.trading.trader", text)
+        self._off_record.clear()
 
     def take_timings(self) -> None:
         """Hand the stage times of earlier decisions to the journal; they can wait for the next commit."""
@@ -165,7 +179,10 @@ class Trader:
         committed_ns = time.perf_counter_ns()
         if not is_durable:
             self.failures += 1
+            count, _ = self._off_record.get(decision.symbol, (0, None))
+            self._off_record[decision.symbol] = count + 1, decision.bar_close_at
             self._sender.give_up(intents, "the decision could not be made durable")
+            self._watch_journal()  # At once: what waits to be sent is not sent any more.
             return
         for intent in intents:
             await self._sender.send(intent)

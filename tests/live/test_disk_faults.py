@@ -207,6 +207,12 @@ async def test_a_decision_under_a_failed_journal_waits_by_its_breaker_and_the_re
     first, second = made[:2]
     assert (first.action, second.suggestion) == ("OPEN", "WAIT")
     assert [state.breaker for state in second.breakers if state.is_tripped and state.effect == "stop"] == ["journal"]
+    # Both bars stay off the record, which says so once; each bar after them is decided once.
+    assert not {first.signal_id, second.signal_id} & decided.keys()
+    assert [decision.bar_close_at for decision in decided.values()] == [START + number * BAR for number in (3, 4, 5)]
+    told = [error.message for error in records(home, OpsError) if "could not be made durable" in error.message]
+    assert len(told) == 1
+    assert told[0].startswith(f"2 decisions of EURUSD up to the bar of {START + 2 * BAR:%Y-%m-%d %H:%M}")
     assert verify(home / "raw").faults == []
 
 

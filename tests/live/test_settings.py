@@ -56,6 +56,7 @@ def test_single_parameters_of_the_strategy_are_overridden(tmp_path: Path) -> Non
         (ACCOUNT.replace('"EURUSD.x" = "EURUSD"', ""), "no symbols"),
         (ACCOUNT.replace('"EURUSD" }', '"EURUSD", "E" = "EURUSD" }'), "two of the broker's symbols"),
         (ACCOUNT.replace("paper", "../up"), "cannot name"),
+        (ACCOUNT.replace('clock = "eu"', 'clock = "eu"\nmost_ahead_s = -1.0'), "most_ahead_s of account paper is -1"),
         (f'mode = "execute"\n{ACCOUNT}', "mode"),
     ],
 )

@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 _SHOWN = 6
-_APART = "torture_learning"
-"""It asks the judge of models, not the live half, and takes as long as all others together: run by itself."""
+_APART = ("torture_lake", "torture_learning")
+"""They ask the asset half: run by themselves."""
 
 
 def main() -> int:
@@ -24,7 +24,7 @@ def main() -> int:
         "--soak-days", type=float, default=0.25, help="simulated days of the soak (0.25; the full one: 5)"
     )
     given = parser.parse_args()
-    scripts = [path for path in sorted(Path(__file__).parent.glob("torture_*.py")) if path.stem != _APART]
+    scripts = [path for path in sorted(Path(__file__).parent.glob("torture_*.py")) if path.stem not in _APART]
     with tempfile.TemporaryDirectory(prefix="trading-torture-") as folder:
         rows = [_run(script, Path(folder) / f"{script.stem}.json", given) for script in scripts]
     print("\n== what was survived")

@@ -5,7 +5,9 @@ Each seed has a synthetic market with the planted edge and one without, made int
 product's, with its own variants and thresholds. Leaks take four forms in turn: the label itself, one in ten wrong, on one side
 alone, and by a value's being there at all.
 
-The markets are numbers 101 to 120, which nobody has looked at while choosing parameters and thresholds (that was done on 1, 4 and 7).
+The markets are numbers 101 to 120, on which no parameter and no threshold was chosen (that was done on 1, 2, 4, 7 and 201 to 208).
+An earlier model had been refused on 106, 109 and 112 for being no better than the logistic baseline; that is why the model carries
+it inside now. `--seed 21` tries twenty that nobody has seen.
 One missed edge in twenty and one promoted noise in twenty are within the promise; they are counted and printed all the same.
 The short form draws its rows straight from a formula (`planted`) and allows no miss.
 """
@@ -140,7 +142,8 @@ def _judged(market: _Market, rows: pl.DataFrame, training: Training) -> Judgemen
     """Judge a training as the asset does, alone."""
     found = model_leaks(rows, training.model, training.evaluation.auc, DEFAULT.leaks)
     assert training.logistic is not None
-    return judge(training.evaluation, None, market.requirements, (), (training.evaluation, training.logistic), found)
+    beside = (training.evaluation, training.logistic)
+    return judge(training.evaluation, None, market.requirements, (), beside, found, training.holdout)
 
 
 def _leaks(told: _Seed, market: _Market) -> None:

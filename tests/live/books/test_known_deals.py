@@ -22,14 +22,15 @@ class Told(NamedTuple):
 
     deal_ticket: str
     event_at: datetime
+    known_at: datetime
 
 
 def booked(known: KnownDeals, ticket: str, at: datetime) -> None:
-    known.add(cast(Deal, Told(ticket, at)))
+    known.add(cast(Deal, Told(ticket, at, at)))
 
 
 def test_after_weeks_memory_is_flat_and_every_booked_deal_is_booked_or_looked_up(record_of: Callable[..., Any]) -> None:
-    known, example = KnownDeals(), record_of(Deal)
+    known, example = KnownDeals(), record_of(Deal, known_at=START + 1000 * HOUR)
     deals = [
         msgspec.structs.replace(example, deal_ticket=str(number), event_at=START + timedelta(seconds=2 * number))
         for number in range(60_000)
@@ -40,8 +41,8 @@ def test_after_weeks_memory_is_flat_and_every_booked_deal_is_booked_or_looked_up
         most = max(most, len(known))
         if known.is_full:
             known.reconciled(known.since, deal.event_at)
-    # Six hours of a deal every two seconds are 10,800.
-    assert most <= 22_000
+    # Six hours of a deal every two seconds are 10,800, the two hours before them 3,600.
+    assert most <= 30_000
     assert known.since is not None
     assert {known.standing(deal.deal_ticket, deal.event_at) for deal in deals} == {"booked", "unsure"}
     assert known.standing("60001", deals[-1].event_at) == "new"
@@ -68,6 +69,28 @@ def test_recent_deals_are_known_by_ticket_however_many_they_are() -> None:
     assert len(known) == 25_000
     assert not known.is_full
     assert known.standing("25001", START) == "new"
+
+
+def test_a_search_in_full_looks_up_nothing_though_it_asks_from_somewhat_before() -> None:
+    known = KnownDeals(most=4, span=HOUR)
+    for number in range(40):
+        booked(known, str(number), START + number * HOUR / 2)
+    known.reconciled(None, START + 20 * HOUR)
+    assert known.since is not None
+    assert len(known) < 40
+    told = [number for number in range(40) if START + number * HOUR / 2 >= known.since - HOUR]
+    assert {known.standing(str(number), START + number * HOUR / 2) for number in told} == {"booked"}
+    assert known.standing("0", START) == "unsure"
+
+
+def test_a_deal_of_a_time_to_come_hides_no_deal_after_it() -> None:
+    known = KnownDeals()
+    booked(known, "1", START)
+    known.add(cast(Deal, Told("2", START + 10_000 * HOUR, START + HOUR)))
+    assert known.last_at == START + HOUR, "searches go on from when it was told"
+    booked(known, "3", START + 2 * HOUR)
+    assert known.last_at == START + 2 * HOUR
+    assert known.standing("2", START + 10_000 * HOUR) == "booked"
 
 
 class Step(NamedTuple):

@@ -19,6 +19,7 @@ from trading_assets.core.messages import (
     CancelCommand,
     CloseCommand,
     DealFacts,
+    Goodbye,
     OrderCommand,
     OrderUpdate,
     PositionFacts,
@@ -311,6 +312,26 @@ async def test_a_frozen_position_that_its_own_stop_closes_is_not_closed_again(ho
         assert not [order for order in terminal.orders if isinstance(order, CloseCommand)]
     close = [order for order in records(home, Order) if order.purpose == "CLOSE"][-1]
     assert close.reason == "the position is closed already"
+
+
+async def test_a_close_held_back_is_over_with_its_position_also_when_no_heartbeat_follows(home: Path) -> None:
+    profile = '\n[[accounts.strategy.exit_profiles]]\nname = "short"\nstop_atr = 30.0\ntarget_atr = 60.0\ntimeout_bars = 1\ntrend_fit = 0.0\n'
+    (home / "settings.toml").write_text(settings_text(strategy=EAGER + profile))
+    async with daemon_at(home) as daemon, odd_terminal_at(daemon.port) as terminal:
+        terminal.contract = {"freeze_level": 50}
+        await terminal.hello()
+        await terminal.settle(START)
+        await terminal.step()
+        (ticket,) = terminal.positions
+        end = terminal.now + BAR
+        await terminal.quotes(terminal.now, end)
+        await terminal.change(ticket, sl=round(price_at(end - BAR / 15) - 0.0003, 5))
+        await terminal.settle(end)
+        # The data ends here: the last things said are the deal that closed it, and goodbye.
+        await terminal.stop_out(ticket)
+        await terminal.send(Goodbye, reason="the data has ended")
+    closes = [order for order in records(home, Order) if order.purpose == "CLOSE"]
+    assert (closes[-1].state, closes[-1].reason) == ("EXPIRED", "the position is closed already")
 
 
 # --- netting, hedging, other people's positions --------------------------------------------------------------------------

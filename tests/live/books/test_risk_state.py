@@ -41,15 +41,22 @@ def test_day_and_week_start_with_the_equity_known_last_before_them() -> None:
     assert (sunday.day_start_equity, sunday.week_start_equity) == (Decimal(8000), Decimal(8000))
 
 
-@given(AMOUNTS, AMOUNTS)
-def test_a_deposit_is_neither_profit_nor_loss(equity: Decimal, deposit: Decimal) -> None:
-    risk = book(str(equity))
-    before = risk.state(MONDAY, 0, 0)
-    risk.observe_cash(deposit)
-    risk.observe_equity(MONDAY + timedelta(seconds=1), equity + deposit)
-    after = risk.state(MONDAY + timedelta(seconds=1), 0, 0)
-    assert after.equity_high_water_mark - before.equity_high_water_mark == deposit
-    assert after.day_start_equity - before.day_start_equity == deposit
+@given(AMOUNTS, AMOUNTS, st.sampled_from([1, -1]), AMOUNTS)
+def test_a_deposit_or_withdrawal_is_neither_profit_nor_loss(
+    equity: Decimal, amount: Decimal, sign: int, loss: Decimal
+) -> None:
+    # The week began above the day and the high water mark above both: each mark moves by itself.
+    risk = book(str(equity + 2 * loss))
+    tuesday = MONDAY + timedelta(days=1)
+    risk.observe_equity(tuesday - timedelta(hours=1), equity + loss)
+    risk.observe_equity(tuesday, equity)
+    before = risk.state(tuesday, 0, 0)
+    risk.observe_cash(sign * amount)
+    risk.observe_equity(tuesday + timedelta(seconds=1), equity + sign * amount)
+    after = risk.state(tuesday + timedelta(seconds=1), 0, 0)
+    assert after.equity_high_water_mark - before.equity_high_water_mark == sign * amount
+    assert after.day_start_equity - before.day_start_equity == sign * amount
+    assert after.week_start_equity - before.week_start_equity == sign * amount
 
 
 def test_the_first_deposit_is_part_of_the_first_equity() -> None:
@@ -57,6 +64,20 @@ def test_the_first_deposit_is_part_of_the_first_equity() -> None:
     risk.observe_cash(Decimal(10000))
     risk.observe_equity(MONDAY, Decimal(10000))
     assert risk.state(MONDAY, 0, 0).equity_high_water_mark == Decimal(10000)
+
+
+def test_a_deposit_on_record_counts_once_after_a_restart() -> None:
+    deposit = Decimal(500)
+    for at, counted in (
+        (MONDAY - timedelta(seconds=1), Decimal(0)),
+        (MONDAY, Decimal(0)),
+        (MONDAY + timedelta(seconds=1), deposit),
+    ):
+        risk = book()
+        # What came before the equity known last is in it already.
+        risk.restore_cash(at, deposit)
+        state = risk.state(MONDAY, 0, 0)
+        assert state.equity_high_water_mark == state.day_start_equity == Decimal(10000) + counted
 
 
 def test_entry_orders_are_counted_over_the_last_hour() -> None:

@@ -90,3 +90,32 @@ def test_what_passes_and_what_is_held_back_are_together_what_came(events: list[t
         held += sum(surplus.count for surplus in flood.over(now))
     held += sum(surplus.count for surplus in flood.over(now + 61.0))
     assert passed + held == len(events)
+
+
+def test_what_a_flood_held_back_counts_in_full_also_where_telling_it_is_held_back() -> None:
+    time, written = Time(), list[Visit]()
+    log = AccessLog(written.append, time)
+    log.note(Visit("connected", "10.0.0.2", "the minute of all addresses together begins"))
+    time.now_s += 50
+    for _ in range(1000):
+        log.note(Visit("refused", "10.0.0.1", "wrong token"))
+    time.now_s += 11
+    # Others use up what all may write in their next minute, before the first one's surplus is told.
+    for number in range(700):
+        log.note(Visit("refused", f"10.1.{number >> 8}.{number & 255}", "wrong token"))
+    time.now_s += 50
+    log.look()
+    assert len(written) == 1 + 20 + 600
+    log.look(is_end=True)
+    assert sum(visit.count for visit in written) == 1 + 1000 + 700
+
+
+def test_of_kinds_without_end_only_so_many_are_remembered_and_none_is_lost_from_the_count() -> None:
+    flood: Flood[int] = Flood(1, kinds=16)
+    for kind in range(1000):
+        flood.passes(kind, 0.0)
+        flood.passes(kind, 0.0)
+    assert len(flood._windows) == 16
+    told = flood.over(61.0)
+    assert len(told) == 16
+    assert sum(surplus.count for surplus in told) == 1000

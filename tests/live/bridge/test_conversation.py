@@ -34,8 +34,11 @@ from scripted_terminal import (
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidMessage
 
+from live.bridge.inlet import Inlet, Item
 from trading_assets.core.market.timeframes import to_ms
 from trading_assets.core.messages import (
+    BarFacts,
+    Bars,
     DealFacts,
     DealUpdate,
     Halt,
@@ -195,11 +198,12 @@ async def test_whoever_does_not_say_hello_is_hung_up_on_and_many_such_are_not_le
     async with daemon_at(home) as daemon:
         strangers = [await connect(f"ws://127.0.0.1:{daemon.port}", proxy=None) for _ in range(64)]
         late = await connect(f"ws://127.0.0.1:{daemon.port}", proxy=None)
-        await late.wait_closed()
-        assert late.close_code == 1013
-        for stranger in strangers:
-            await stranger.wait_closed()
-            assert stranger.close_code == 1008
+        async with asyncio.timeout(PATIENCE_S):
+            await late.wait_closed()
+            assert late.close_code == 1013
+            for stranger in strangers:
+                await stranger.wait_closed()
+                assert stranger.close_code == 1008
     assert {visit.account for visit in visits(home, "refused")} == {"unknown"}
 
 
@@ -440,6 +444,26 @@ async def test_limits_that_are_none_are_refused_with_their_name(home: Path) -> N
         assert daemon.port
 
 
+async def test_an_answer_in_many_large_frames_is_decoded_one_after_the_other(
+    terminal: ScriptedTerminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await terminal.settle(START)
+    most = 0
+    put = Inlet.put
+
+    def counted(inlet: Inlet, item: Item) -> None:
+        nonlocal most
+        put(inlet, item)
+        most = max(most, sum(isinstance(one.received, Bars) for one in inlet._items))
+
+    monkeypatch.setattr(Inlet, "put", counted)
+    bar = BarFacts(time_msc=to_ms(START - BAR), open=1.1, high=1.1, low=1.1, close=1.1, tick_volume=1, spread=1)
+    for _ in range(30):
+        await terminal.send(Bars, request_id="x", symbol="EURUSD", timeframe="M5", bars=(bar,) * 2000, is_last=False)
+    await terminal.settle(START)
+    assert most == 1
+
+
 # --- late and future --------------------------------------------------------------------------------------------------
 
 
@@ -477,6 +501,19 @@ async def test_times_minutes_ahead_of_our_clock_are_refused_and_close_no_bar(hom
                 await terminal.until(Query)
     assert [record.reason for record in records(home, Quarantine)] == ["future", "future"]
     assert not records(home, Decision)
+
+
+async def test_how_far_ahead_a_terminals_clock_may_be_is_a_setting(home: Path) -> None:
+    text = settings_text().replace('mode = "execute"', 'mode = "execute"\nmost_ahead_s = 3600.0')
+    (home / "settings.toml").write_text(text)
+    async with daemon_at(home, clock=SteadyClock(START + BAR / 2)) as daemon, daemon.terminal() as terminal:
+        await terminal.hello(lockstep=False)
+        await terminal.ticks([(START + timedelta(minutes=59), 1.1, 1.1001), (START + timedelta(hours=2), 1.1, 1.1001)])
+        await terminal.until(Query)
+        async with asyncio.timeout(PATIENCE_S):
+            while not daemon.desk().account.feed.accepted:
+                await terminal.until(Query)
+    assert [record.reason for record in records(home, Quarantine)] == ["future"]
 
 
 async def test_frames_may_come_in_pieces_with_lone_pings_between_them(home: Path) -> None:

@@ -112,3 +112,32 @@ def test_results_and_heartbeats_stay_in_order_and_the_latest_quote_of_each_symbo
         quotes = [one for one in sent if isinstance(one, Ticks) and one.symbol == symbol]
         assert not quotes or quotes[-1] in kept
     assert sum(dropped.count for dropped in inlet.take_dropped()) == len(sent) - len(kept)
+
+
+async def test_names_without_end_are_not_remembered_without_end() -> None:
+    inlet = Inlet(most_messages=2)
+    inlet.may_drop = True
+    for number in range(1500):
+        for seq in range(3):
+            put(inlet, ticks(seq, f"NAME{number}"))
+        while len(inlet):
+            await inlet.get()
+    assert len(inlet.take_dropped()) == 1000
+
+
+async def test_what_waits_for_everything_to_be_taken_goes_on_with_the_last_one_and_at_the_end() -> None:
+    inlet = Inlet()
+    for number in range(3):
+        inlet.put(Item(Goodbye(session="s", seq=number, sent_msc=0, reason=""), 10, 0))
+    waiting = asyncio.create_task(inlet.emptied())
+    for _ in range(2):
+        await inlet.get()
+        await asyncio.sleep(0)
+        assert not waiting.done()
+    await inlet.get()
+    await waiting
+    inlet.put(Item(Goodbye(session="s", seq=4, sent_msc=0, reason=""), 10, 0))
+    again = asyncio.create_task(inlet.emptied())
+    await asyncio.sleep(0)
+    inlet.end()
+    await again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -104,3 +105,18 @@ def test_a_name_is_given_once_and_must_be_one(tmp_path: Path) -> None:
             make(tmp_path, name, "third")
     with pytest.raises(InputError, match="these are there: one"):
         revoke_token(tmp_path, "two", NOW)
+
+
+def test_a_file_that_could_not_be_read_is_read_again_although_nothing_shows_that_it_changed(tmp_path: Path) -> None:
+    path = make(tmp_path, "one", "first")
+    whole, status = path.read_bytes(), path.stat()
+    path.write_bytes(b"?" * len(whole))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    told: list[str] = []
+    ring = keyring(tmp_path, told)
+    assert ring.judge("first").account is None
+    assert len(told) == 1
+    path.write_bytes(whole)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    ring.look()
+    assert ring.judge("first").account == "paper"

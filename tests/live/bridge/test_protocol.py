@@ -179,3 +179,20 @@ def test_whatever_comes_never_raises(frame: str | bytes) -> None:
     greeted = protocol()
     greeted.receive(hello())
     assert isinstance(greeted.receive(frame), Refused | Goodbye | Gapped)
+
+
+def test_hellos_without_end_that_nobody_takes_up_are_refused() -> None:
+    greeted = TerminalProtocol(Keyring("tests", TOKENS, None, print).judge, lambda: "s")
+    answers = [greeted.receive(hello()) for _ in range(5)]
+    assert [type(answer) for answer in answers] == [Greeting] * 4 + [Refused]
+    assert isinstance(answers[-1], Refused)
+    assert answers[-1].is_fatal
+    assert "wait for welcome" in answers[-1].text
+
+
+def test_a_token_spelt_with_escapes_is_not_quoted_either() -> None:
+    greeted = protocol()
+    greeted.receive(hello())
+    refused = greeted.receive('{"type":"deal","\\u0074oken":"right"')
+    assert isinstance(refused, Refused)
+    assert "right" not in refused.subject

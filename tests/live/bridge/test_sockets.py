@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import urllib.error
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,10 @@ from scripted_terminal import BAR, START, TOKEN, RunningDaemon, ScriptedTerminal
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from live.bridge import sockets
+from live.bridge.access import AccessLog
+from live.bridge.keyring import Keyring
+from live.bridge.pages import Pages
 from live.bridge.protocol import MAX_FRAME_BYTES
 from live.settings import read_settings
 from trading_assets.core.errors import StateError, UnavailableError
@@ -176,3 +181,75 @@ async def test_a_heartbeat_from_outside_of_all_years_is_refused_and_the_session_
     assert "outside 1970 to 2099" in terminal.refusals()[0].text
     assert [record.reason for record in records(daemon.home, Quarantine)] == ["invalid"]
     assert len(terminal.orders) == 1
+
+
+# --- defects of this software ---------------------------------------------------------------------------------------
+
+
+def told(home: Path, where: str) -> list[str]:
+    return [record.message for record in records(home, OpsError) if record.component == where]
+
+
+async def test_a_page_that_cannot_be_made_is_answered_reported_and_stops_nobody(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("nobody expected it")
+
+    async with daemon_at(home) as daemon, daemon.terminal() as terminal:
+        await terminal.hello()
+        with monkeypatch.context() as while_broken:
+            while_broken.setattr(Pages, "answer", broken)
+            with pytest.raises(urllib.error.HTTPError, match="500") as caught:
+                await daemon.status()
+            caught.value.close()
+        await terminal.settle(START)
+        assert (await daemon.status())["tenant"] == "tests"
+    (message,) = told(home, "live.bridge.pages")
+    assert "ZeroDivisionError: nobody expected it" in message
+
+
+async def test_a_connection_nobody_could_handle_is_closed_and_reported_and_stops_nobody(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("nobody expected it")
+
+    async with daemon_at(home) as daemon, daemon.terminal() as terminal:
+        await terminal.hello()
+        with monkeypatch.context() as while_broken:
+            while_broken.setattr(AccessLog, "note", broken)
+            async with connect(f"ws://127.0.0.1:{daemon.port}", proxy=None) as stranger:
+                await asyncio.wait_for(stranger.wait_closed(), 5)
+                assert stranger.close_code == 1011
+        await terminal.settle(START)
+    assert told(home, "live.bridge.sockets")
+
+
+async def test_housekeeping_that_fails_again_and_again_is_reported_once(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, is_over = 0, asyncio.Event()
+
+    def broken(_ring: Keyring) -> bool:
+        nonlocal looks
+        looks += 1
+        if looks == 4:
+            is_over.set()
+        raise ZeroDivisionError("nobody expected it")
+
+    async with daemon_at(home) as daemon:
+        monkeypatch.setattr(Keyring, "look", broken)
+        await asyncio.wait_for(is_over.wait(), 10)
+        assert (await daemon.status())["tenant"] == "tests"
+    assert len(told(home, "live.bridge.sockets")) == 1
+
+
+async def test_sessions_that_are_over_take_no_place_of_those_that_come(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "_MOST_STRANGERS", 2)
+    async with daemon_at(home) as daemon:
+        for _ in range(4):
+            async with daemon.terminal() as terminal:
+                await terminal.hello()

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from scripted_terminal import PATIENCE_S, START, RunningDaemon, ScriptedTerminal, daemon_at, records
+from test_disk import Disk
 
 from trading_assets.core.messages import Halt
 from trading_assets.core.records.decisions import Decision
 from trading_assets.core.records.operations import OpsError
 from trading_assets.core.records.trading import BreakerEvent, CommandResult
-from trading_assets.store.control import Command, put_command, take_commands
+from trading_assets.store.control import Command, answer_of, put_command, take_commands
 
 
 async def command(home: Path, name: Any, argument: str = "") -> CommandResult:
@@ -132,3 +133,39 @@ async def test_a_halt_given_while_no_daemon_ran_holds_before_the_first_terminal_
         assert daemon.desk().account.books.risk.is_tripped("halt")
         await terminal.hello()
         assert (await terminal.until(Halt)).reason == "nobody was there"
+
+
+async def test_while_the_disk_fails_no_command_is_finished_and_its_answer_comes_with_the_disk(home: Path) -> None:
+    disk = Disk()
+    async with daemon_at(home, sync=disk.sync) as daemon:
+        disk.is_failing = True
+        put_command(home / "control", Command("halt-1", "halt", "the disk fails"))
+        async with asyncio.timeout(PATIENCE_S):
+            while not daemon.desk().account.recorder.fault:
+                await daemon.status()
+        assert daemon.desk().account.books.risk.is_tripped("halt"), "entries stop at once"
+        assert answer_of(home / "control", "halt-1") is None
+        disk.is_failing = False
+        async with asyncio.timeout(PATIENCE_S):
+            while (answer := answer_of(home / "control", "halt-1")) is None:
+                await daemon.status()
+    assert answer.is_done
+    assert [one.command_id for one in records(home, CommandResult)] == ["halt-1"]
+
+
+async def test_an_answer_that_cannot_be_filed_is_told_once_and_filed_later(daemon: RunningDaemon, home: Path) -> None:
+    in_the_way = home / "control" / "done"
+    in_the_way.parent.mkdir(exist_ok=True)
+    in_the_way.write_text("no folder")
+    put_command(home / "control", Command("halt-1", "halt"))
+    async with asyncio.timeout(PATIENCE_S):
+        while (await daemon.status())["accounts"]["paper"]["components"].get("commands", {}).get("errors", 0) < 2:
+            continue
+        in_the_way.unlink()
+        while answer_of(home / "control", "halt-1") is None:
+            await daemon.status()
+    recorder = daemon.desk().account.recorder
+    recorder.start_commit()
+    await recorder.settled()
+    assert sum("is not writable" in error.message for error in records(home, OpsError)) == 1
+    assert len(records(home, CommandResult)) == 1

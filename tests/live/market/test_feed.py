@@ -13,7 +13,7 @@ from scripted_terminal import BAR, START, RunningDaemon, ScriptedTerminal, daemo
 from live.bridge.soundness import fault_of
 from trading_assets.core.market.timeframes import to_ms
 from trading_assets.core.messages import BookLevel, BookUpdate, DealUpdate, Subscribe, TerminalHeartbeat
-from trading_assets.core.records.market import BookSnapshot, Quarantine, Quote
+from trading_assets.core.records.market import Bar, BookSnapshot, Quarantine, Quote
 from trading_assets.core.records.trading import Deal
 
 LOT = Decimal(1)
@@ -118,3 +118,16 @@ async def test_a_deal_told_late_says_so_in_its_record(home: Path) -> None:
 def test_a_time_is_sound_exactly_when_the_clocks_tables_hold_it(msc: int) -> None:
     beat = TerminalHeartbeat(session="s", seq=1, sent_msc=0, server_time_msc=msc)
     assert bool(fault_of(beat)) == (not 0 <= msc < 4_102_444_800_000)
+
+
+async def test_a_quote_of_a_bar_that_closed_by_the_clock_is_late_and_changes_no_bar(
+    daemon: RunningDaemon, terminal: ScriptedTerminal
+) -> None:
+    await terminal.settle(START)
+    await terminal.step()
+    await terminal.ticks([(START + BAR - timedelta(seconds=1), 1.5, 1.6)])
+    await terminal.step()
+    assert [record.reason for record in records(daemon.home, Quarantine)] == ["late"]
+    bars = [bar for bar in records(daemon.home, Bar) if bar.timeframe == "M5" and bar.source == "quotes"]
+    assert [bar.close_at for bar in bars] == [START + BAR, START + 2 * BAR]
+    assert max(bar.high for bar in bars) < 1.5

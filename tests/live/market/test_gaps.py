@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import asyncio
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted_terminal import BAR, START, RunningDaemon, ScriptedTerminal, daemon_at, price_at, records
+from scripted_terminal import (
+    BAR,
+    PATIENCE_S,
+    START,
+    RunningDaemon,
+    ScriptedTerminal,
+    daemon_at,
+    price_at,
+    records,
+)
 
 from live.bridge.inlet import Dropped
 from live.market.gaps import Gaps
 from trading_assets.core.decisions.explain import recompute
 from trading_assets.core.market.timeframes import to_ms
-from trading_assets.core.messages import Tick, Ticks
+from trading_assets.core.messages import OrderCommand, Query, Tick, Ticks
 from trading_assets.core.records.decisions import Decision
 from trading_assets.core.records.trading import BreakerEvent
 from trading_assets.core.release import RULES_ONLY
 
 MINUTE = timedelta(minutes=1)
+
+
+class SetClock:
+    """System time as a test sets it."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    def now(self) -> datetime:
+        return self.at
+
+    def observe(self, at: datetime) -> None:
+        """The stream does not move it."""
 
 
 async def lose_messages(_daemon: RunningDaemon, terminal: ScriptedTerminal) -> None:
@@ -65,6 +88,38 @@ async def test_a_bar_that_lacks_quotes_waits_with_its_reason_and_the_next_one_is
     # It concerns the one decision: nothing is kept.
     assert "data" not in {event.breaker for event in records(daemon.home, BreakerEvent)}
     assert recompute(daemon.desk().account.strategy, waited, RULES_ONLY) == waited
+
+
+async def test_by_the_clock_a_bar_in_which_the_connection_was_lost_is_recorded_and_not_traded(home: Path) -> None:
+    clock = SetClock(START + 2 * MINUTE)
+    text = (home / "settings.toml").read_text()
+    (home / "settings.toml").write_text("reconcile_s = 0.2\n" + text)
+    async with daemon_at(home, clock=clock) as daemon:
+        async with daemon.terminal() as before:
+            await before.hello(lockstep=False)
+            await before.quotes(START, START + 2 * MINUTE)
+            async with asyncio.timeout(PATIENCE_S):
+                while daemon.desk().account.feed.accepted < 6:
+                    await before.until(Query)
+        # It comes back with sound numbers and says nothing of the minutes between.
+        async with daemon.terminal() as after:
+            after.now, after.history_ends = START, START
+            clock.at = START + 4 * MINUTE
+            await after.hello(lockstep=False)
+            await after.quotes(START + 4 * MINUTE, START + BAR)
+            clock.at = START + BAR
+            await after.heartbeat(START + BAR)
+            async with asyncio.timeout(PATIENCE_S):
+                while daemon.desk().account.trader.decisions < 1:
+                    await after.until(Query)
+            await after.quotes(START + BAR, START + 2 * BAR)
+            clock.at = START + 2 * BAR
+            await after.heartbeat(START + 2 * BAR)
+            await after.until(OrderCommand)
+    waited, traded = records(home, Decision)
+    assert (waited.suggestion, traded.action) == ("WAIT", "OPEN")
+    assert "the connection was lost meanwhile" in waited.inputs.bar_problem
+    assert traded.inputs.bar_problem == ""
 
 
 async def test_messages_lost_across_a_close_taint_both_bars(daemon: RunningDaemon, terminal: ScriptedTerminal) -> None:
@@ -114,3 +169,12 @@ def test_a_bar_in_a_gap_is_always_told_and_one_after_all_gaps_never(
     assert kept.problem("EURUSD", after, after + BAR) == ""
     kept.forget("EURUSD", after)
     assert kept.problem("EURUSD", *bar) == ""
+
+
+def test_a_bar_that_closed_before_a_gap_lacks_nothing() -> None:
+    gaps = Gaps()
+    gaps.add("EURUSD", START + BAR, START + BAR + MINUTE, "lost")
+    assert gaps.problem("EURUSD", START, START + BAR) == ""
+    assert gaps.problem("EURUSD", START + BAR, START + 2 * BAR) == "lost"
+    assert gaps.problem("EURUSD", START + 2 * BAR, START + 3 * BAR) == ""
+    assert gaps.problem("GBPUSD", START + BAR, START + 2 * BAR) == ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -86,3 +88,17 @@ def test_a_file_that_is_no_state_is_named(tmp_path: Path):
     (tmp_path / "terminal.sqlite").write_bytes(b"not a database, and long enough to be read as one" * 100)
     with pytest.raises(StateError, match="opening terminal state"):
         State(tmp_path)
+
+
+@pytest.mark.parametrize("table", ["deals", "positions", "answers", "facts"])
+def test_a_flipped_byte_in_the_memory_is_named_and_never_a_traceback(tmp_path: Path, table: str):
+    broker = traded()
+    state = State(tmp_path / "state")
+    state.save(POSITION, broker.book.take_changes())
+    state.close()
+    with closing(sqlite3.connect(tmp_path / "state" / "terminal.sqlite")) as database, database:
+        for row, body in database.execute(f"SELECT rowid, body FROM {table}").fetchall():
+            spoilt = bytes(body).replace(b'":"', b'":"\xff', 1).replace(b'":', b'":\xff', 1)
+            database.execute(f"UPDATE {table} SET body = ? WHERE rowid = ?", (spoilt, row))
+    with closing(State(tmp_path / "state")) as again, pytest.raises(StateError, match="it is damaged"):
+        assert (again.load_book(), again.load_position()) is None, "neither is to be had"

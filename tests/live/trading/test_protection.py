@@ -117,3 +117,38 @@ async def test_a_stop_that_went_missing_while_nobody_listened_is_found_by_the_se
             assert len(again.changes) == expected, "asked once over all runs"
             terminal.now = again.now
     assert steps(home) == ["reattach", "attached", "missing"]
+
+
+async def test_within_the_time_of_an_answer_a_missing_stop_is_not_asked_for_again(
+    terminal: OddTerminal, home: Path
+) -> None:
+    terminal.answers_changes_with = 0
+    await terminal.change("1000", sl=0.0)
+    await terminal.until(ModifyCommand)
+    for _ in range(3):
+        await terminal.change("1000", sl=0.0)
+        await terminal.settle(terminal.now + timedelta(seconds=1))
+    assert len(terminal.changes) == 1
+    await terminal.change("1000", sl=0.0)
+    await terminal.settle(terminal.now + timedelta(seconds=11))
+    await terminal.change("1000", sl=0.0)
+    await terminal.settle(terminal.now)
+    assert len(terminal.changes) == 2
+    assert steps(home) == ["reattach", "reattach"]
+
+
+async def test_a_stop_the_price_has_passed_is_reported_and_asked_for_once_the_price_is_back(
+    terminal: OddTerminal, home: Path
+) -> None:
+    stop = terminal.positions["1000"].sl
+    at = terminal.now + timedelta(seconds=1)
+    await terminal.ticks([(at, stop - 0.0001, stop)])
+    await terminal.change("1000", sl=0.0)
+    await terminal.settle(at)
+    assert (len(terminal.changes), len(records(home, Finding))) == (0, 1)
+    later = at + timedelta(seconds=1)
+    price = terminal.positions["1000"].price_open
+    await terminal.ticks([(later, price, price + 0.0001)])
+    await terminal.change("1000", sl=0.0)
+    await terminal.settle(later)
+    assert [change.sl for change in terminal.changes] == [stop]

@@ -19,6 +19,7 @@ from trading_assets.core.messages import (
     OrderFacts,
     OrderUpdate,
     Processed,
+    Query,
     TerminalHeartbeat,
 )
 from trading_assets.core.records.decisions import Decision
@@ -376,3 +377,42 @@ async def test_a_deal_of_long_ago_that_cannot_be_looked_up_is_neither_booked_nor
     await terminal.send(DealUpdate, deal=old, account=terminal.account())
     await terminal.settle(terminal.now)
     assert [deal.deal_ticket for deal in records(daemon.home, Deal)].count("old") == 1
+
+
+async def test_a_search_reaches_back_to_the_order_whose_result_is_not_known_though_later_deals_are(home: Path) -> None:
+    async with daemon_at(home) as daemon, daemon.terminal() as terminal:
+        terminal.fills_orders = False
+        await terminal.hello()
+        await terminal.settle(START)
+        await play_bar(terminal)
+        # Filled, and nobody said so; hours later another deal of the account is told.
+        await terminal.fill(terminal.orders[0], tell=False)
+        filled_at = terminal.deals[0].time_msc
+        later = msgspec.structs.replace(
+            terminal.deals[0], ticket="x1", order="y1", position_id="77", magic="0",
+            time_msc=filled_at + to_ms(START + timedelta(hours=5)) - to_ms(START),
+        )  # fmt: skip
+        books = daemon.desk().account.books
+        books.trades.known.last_at = START + timedelta(hours=5)
+        terminal.deals.append(later)
+        terminal.balance += later.commission
+        await terminal.settle(terminal.now + timedelta(hours=5))
+        asked = [one for one in terminal.received if isinstance(one, Query) and one.what == "deals"][-1]
+        assert asked.from_msc <= filled_at
+        assert [order.state for order in records(home, Order) if order.purpose == "OPEN"][-1] == "FILLED"
+
+
+async def test_a_difference_seen_once_stops_nothing_and_seen_again_it_does(
+    daemon: RunningDaemon, terminal: ScriptedTerminal, home: Path
+) -> None:
+    await terminal.settle(START)
+    await terminal.step()
+    assert terminal.positions
+    terminal.positions.clear()
+    account, seen = daemon.desk().account, []
+    for _ in range(2):
+        assert await daemon.desk().query("deals")
+        await terminal.settle(terminal.now)
+        seen.append((account.reconciliation.differences, account.books.risk.is_tripped("reconciliation")))
+    assert seen == [(1, False), (2, True)]
+    assert any("the terminal does not hold it" in finding.observed for finding in records(home, Finding))

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import pytest
 from scripted_terminal import START, DaemonProcess, RunningDaemon, ScriptedTerminal, daemon_at, records, terminal_at
+from test_disk import Disk
 
 from trading_assets.core.decisions.scoring import candidate_feature_names
 from trading_assets.core.features.feature_set import FEATURE_SETS
@@ -222,3 +223,23 @@ async def test_a_daemon_process_swaps_between_bars_and_refuses_a_torn_release(
     assert [(load.release_id, load.is_accepted) for load in records(home, ReleaseLoad)] == [
         ("rules-only", True), ("r-1", True), ("r-2", False),
     ]  # fmt: skip
+
+
+async def test_while_the_disk_fails_a_release_decides_nothing_and_comes_into_use_once_it_is_on_record(
+    home: Path, model: MetaModel
+) -> None:
+    disk = Disk()
+    async with daemon_at(home, sync=disk.sync) as daemon, daemon.terminal() as terminal:
+        await terminal.hello()
+        await terminal.settle(START)
+        slot = daemon.desk().account.release
+        disk.is_failing = True
+        release(home, model, "r-1")
+        await slot.follow()
+        await slot.follow()
+        assert (slot.current.release_id, slot.accepted) == ("rules-only", 1 + 1)
+        disk.is_failing = False
+        await terminal.step()
+        assert slot.current.release_id == "r-1"
+    assert [load.release_id for load in records(home, ReleaseLoad)] == ["rules-only", "r-1"]
+    assert [decision.versions.release for decision in records(home, Decision)] == ["r-1"]
