@@ -24,7 +24,7 @@ _REFERENCE_DAYS = 90
 
 def decay_alarms(lake: Lake, policy: Policy) -> list[str]:
     """Return every alarm that stands, each a sentence; none where there is too little to tell."""
-    return [*_accuracy(lake, policy), *_calibration(lake, policy), *_drift(lake, policy)]
+    return [*_accuracy(lake, policy), *_calibration(lake, policy), *drift_alarms(lake, policy)]
 
 
 def _accuracy(lake: Lake, policy: Policy) -> Iterator[str]:
@@ -65,17 +65,21 @@ def _live(lake: Lake, policy: Policy, columns: list[str]) -> pl.DataFrame:
     return mine.join(latest.select("signal_id"), on="signal_id", how="semi").select(columns)
 
 
-def _drift(lake: Lake, policy: Policy) -> Iterator[str]:
-    """Compare the features of the bars since the last training's rows with those before them."""
-    trained = lake.read("meta_models", columns=["trained_at", "feature_set_version"]).sort("trained_at")
+def drift_alarms(lake: Lake, policy: Policy, model_version: str | None = None) -> tuple[str, ...]:
+    """Compare the features of the bars since the rows of a model's training, or of the last one, with those before them."""
+    trained = lake.read("meta_models", columns=["trained_at", "feature_set_version", "model_version"]).sort(
+        "trained_at"
+    )
+    if model_version is not None:
+        trained = trained.filter(pl.col("model_version") == model_version)
     if trained.is_empty():
-        return
+        return ()
     until, version = trained["trained_at"][-1], str(trained["feature_set_version"][-1])
     try:
         names = by_version(version).names
     except InputError:
         # The software has another feature set by now: the judge refuses for that.
-        return
+        return ()
     rows = (
         lake.scan("features", since=until.date() - timedelta(days=_REFERENCE_DAYS))
         .filter(pl.col("feature_set_version") == version)
@@ -86,8 +90,9 @@ def _drift(lake: Lake, policy: Policy) -> Iterator[str]:
         _matrix(part, len(names))
         for part in (rows.filter(pl.col("close_at") <= until), rows.filter(pl.col("close_at") > until))
     )
-    if policy.retraining.live_decisions <= len(after):
-        yield from feature_drift(before, after[-policy.retraining.live_decisions :], names, policy.drift).alarms
+    if len(after) < policy.retraining.live_decisions:
+        return ()
+    return feature_drift(before, after[-policy.retraining.live_decisions :], names, policy.drift).alarms
 
 
 def _matrix(rows: pl.DataFrame, width: int) -> np.ndarray:

@@ -21,6 +21,7 @@ from trading_assets.core.features.normaliser import Normaliser
 from trading_assets.core.features.normaliser import fit as fit_normaliser
 from trading_assets.core.learning.drift import feature_drift
 from trading_assets.core.learning.evaluation import Evaluation
+from trading_assets.core.learning.inspection import known_by, refuse_unsound
 from trading_assets.core.learning.leaks import Leak, model_leaks
 from trading_assets.core.learning.meta_model import MODEL_FILE, MetaModel, matrix_of
 from trading_assets.core.learning.model_card import CARD_FILE
@@ -63,6 +64,8 @@ class TrainingConfig(dg.Config):
     """Whether base models may forecast for the meta-model; the variants without them are tried too."""
     dataset_version: int = -1
     """Version of the dataset; -1 takes the present one."""
+    until: str = ""
+    """Learn as if it were this moment (2026-02-03T02:00+00:00): rows whose label ended later are left out. Empty takes all."""
 
 
 class Trained(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,23 +98,45 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime | None = None
 
 
-def training_rows(lake: Lake, version: int, days: int) -> pl.DataFrame:
+def training_rows(lake: Lake, version: int, days: int, until: str = "") -> pl.DataFrame:
     """Return the last days of a version of the dataset: rows of the feature set and the labels its latest row has.
 
-    Raises InputError when the version is empty.
+    With `until`, the last days before that moment, of which only what was known then. Raises InputError when there is no such row.
     """
-    dates = lake.rows_by_date("learning_dataset", version)
+    cut = moment_of(until)
+    dates = [one for one in lake.rows_by_date("learning_dataset", version) if cut is None or one <= cut.date()]
     if not dates:
         raise InputError(
             "training", "meta-model", "the learning dataset is empty", "let labels grow, or ingest the journal first"
         )
     since = max(dates) - timedelta(days=days) if days else None
     frame = lake.read("learning_dataset", since=since, version=version)
+    if cut is not None:
+        frame = known_by(frame, cut)
+        refuse_unsound(frame)
     in_use = frame.sort("decided_at").row(-1, named=True)
     return frame.filter(
         (pl.col("feature_set_version") == in_use["feature_set_version"])
         & (pl.col("labels_version") == in_use["labels_version"])
     )
+
+
+def moment_of(until: str) -> datetime | None:
+    """Read the moment of a training's configuration; None for an empty one. Raises InputError for one without a time zone, or none at all."""
+    if not until:
+        return None
+    try:
+        at = datetime.fromisoformat(until)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise InputError(
+            "training",
+            "meta-model",
+            f"until {until!r} is no moment with a time zone",
+            "write it as 2026-02-03T02:00+00:00",
+        )
+    return at.astimezone(UTC)
 
 
 def train_version(
@@ -121,7 +146,7 @@ def train_version(
 
     Raises InputError when there is too little to learn from.
     """
-    frame = training_rows(lake, version, config.days)
+    frame = training_rows(lake, version, config.days, config.until)
     names = candidate_feature_names(by_version(frame["feature_set_version"][0]))
     variants = [one for one in VARIANTS if config.is_stacked or not one.is_stacked]
     asked = Search(trials=config.trials, seed=config.seed)

@@ -1,4 +1,4 @@
-"""The judgement on the last training: promoted into shadow or refused, the release that follows, and the row of the run.
+"""The judgement on the last training: promoted into shadow or refused, and the release that follows.
 
 The rules live in `core.learning.promotion`, their thresholds in `core.learning.policy`; judgements are carried out by
 `defs.judgements`. What becomes of a release afterwards is `defs.rollout`.
@@ -19,7 +19,7 @@ from trading_assets.defs.judgements import draft, judged, kept_model, point_at_l
 from trading_assets.defs.learning import LATEST, Trained
 from trading_assets.defs.model_card import judge_card
 from trading_assets.defs.resources import Registry, Storage
-from trading_assets.defs.table_asset import conform, materialised, whole_table_asset
+from trading_assets.defs.table_asset import materialised, whole_table_asset
 from trading_assets.store.home import Home
 from trading_assets.store.lake import Lake
 from trading_assets.store.policy import read_policy
@@ -45,7 +45,7 @@ def judge_training(home: Home, lake: Lake, trained: Trained, policy: Policy) -> 
         if trained.against_champion is None:
             return _refused("No labelled decision is newer than the model in use, so the two cannot be compared.")
         challenger, champion = trained.against_champion
-    return judge(challenger, champion, requirements, trained.drift_alarms, logistic, trained.leaks)
+    return judge(challenger, champion, requirements, trained.drift_alarms, logistic, trained.leaks, trained.holdout)
 
 
 def _refused(reason: str) -> Judgement:
@@ -125,44 +125,4 @@ def release(storage: Storage, registry: Registry) -> dg.MaterializeResult[Any]:
     return dg.MaterializeResult(
         metadata={"release_id": current, "model_version": manifest.model_version, "blend": manifest.blend,
                   "dataset_version": manifest.dataset_version, "path": dg.MetadataValue.path(str(home.releases / current))}
-    )  # fmt: skip
-
-
-@whole_table_asset("retraining_runs", ["release"])
-def retraining_runs(storage: Storage) -> dg.MaterializeResult[Any]:
-    home, lake = storage.home, storage.lake
-    trained = msgspec.json.decode((home.models / LATEST).read_bytes(), type=Trained)
-    known = set(lake.read("retraining_runs", columns=["run_id"])["run_id"])
-    if trained.run_id and trained.run_id not in known:
-        lake.append("retraining_runs", run_row(lake, trained, datetime.now(UTC)))
-    return materialised(
-        None, int(lake.scan("retraining_runs").select(pl.len()).collect().item()), trigger=trained.trigger
-    )
-
-
-def run_row(lake: Lake, trained: Trained, ended_at: datetime) -> pl.DataFrame:
-    """Return the row of a training that has been judged."""
-    told = lake.read("promotions").filter(pl.col("trigger") == "training").sort("judged_at").row(-1, named=True)
-    score = previous = None
-    if trained.against_champion is not None:
-        score, previous = (one.skill for one in trained.against_champion)
-    elif trained.evaluation is not None:
-        score = trained.evaluation.skill
-    before = told["from_release_id"]
-    row = pl.DataFrame(
-        {"started_at": [trained.started_at], "ended_at": [ended_at], "reasons": [told["reasons"]]},
-        schema={
-            "started_at": pl.Datetime("us", "UTC"),
-            "ended_at": pl.Datetime("us", "UTC"),
-            "reasons": pl.List(pl.String),
-        },
-    )
-    return conform(
-        "retraining_runs", row, tenant=told["tenant"], account=told["account"], date=ended_at.date(), run_id=trained.run_id,
-        trigger=trained.trigger, row_count=trained.row_count, dataset_version=trained.dataset_version,
-        dataset_sha256=trained.dataset_sha256, previous_release_id=before or RULES_ONLY_ID,
-        previous_model_version=None if before is None else before.rsplit("-blend-", 1)[0],
-        model_version=trained.model_version, previous_score=previous, score=score,
-        improvement=None if score is None or previous is None else score - previous,
-        is_deployed=told["release_id"] is not None, release_id=told["release_id"],
     )  # fmt: skip

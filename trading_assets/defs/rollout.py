@@ -1,7 +1,7 @@
 """The rollout: the release in use judged on what it said live, and stepped up, back, or demoted.
 
-The rules live in `core.learning.rollout`. A judgement that changes nothing is shown on the materialisation; one that changes
-something is recorded before the pointer moves, as any other.
+The rules live in `core.learning.rollout`, signs of drift come from `defs.decay`. Every judgement is recorded, whoever asked for it:
+one that changes something before the pointer moves, one that changes nothing once, for as long as its reasons stay the same.
 """
 
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ import polars as pl
 from trading_assets.core.learning.evaluation import Evaluation
 from trading_assets.core.learning.rollout import LiveJudgement, judge_rollout, live_evaluation
 from trading_assets.core.release import RULES_ONLY_ID, ReleaseManifest
+from trading_assets.defs.decay import drift_alarms
 from trading_assets.defs.judgements import at_blend, judged, point_at_last, record
 from trading_assets.defs.resources import Storage
 from trading_assets.store.home import Home
@@ -51,8 +52,15 @@ def roll_out(home: Home, lake: Lake, at: datetime) -> tuple[str, LiveJudgement] 
     if current is None:
         return None
     policy, manifest = read_policy(home), read_manifest(home.releases, current)
-    judgement = judge_rollout(live_of(lake, manifest, policy.ladder.confidence), manifest.blend, policy.ladder)
+    alarms = drift_alarms(lake, policy, manifest.model_version)
+    judgement = judge_rollout(live_of(lake, manifest, policy.ladder.confidence), manifest.blend, policy.ladder, alarms)
     if judgement.move == "hold":
+        if judgement.reasons != _reasons_told(lake, current):
+            record(home, lake, at, judged(
+                at, model_version=manifest.model_version, dataset_version=manifest.dataset_version, verdict="refused",
+                release_id=None, blend=manifest.blend, reasons=judgement.reasons, action="hold", trigger="rollout",
+                policy_version=policy.version,
+            ))  # fmt: skip
         return current, judgement
     demoted = judgement.blend is None
     release_id = RULES_ONLY_ID if judgement.blend is None else at_blend(home, current, judgement.blend, at)
@@ -64,6 +72,13 @@ def roll_out(home: Home, lake: Lake, at: datetime) -> tuple[str, LiveJudgement] 
     ))  # fmt: skip
     point_at_last(home, lake)
     return current, judgement
+
+
+def _reasons_told(lake: Lake, release_id: str) -> tuple[str, ...]:
+    """Return the reasons of the last judgement of the rollout on a release: looks that found nothing new are not told again."""
+    told = lake.scan("promotions").filter((pl.col("from_release_id") == release_id) & (pl.col("trigger") == "rollout"))
+    last = told.sort("judged_at").tail(1).select("reasons").collect()["reasons"]
+    return tuple(last[0]) if last.len() else ()
 
 
 @dg.asset(

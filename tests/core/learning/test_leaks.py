@@ -55,7 +55,7 @@ def test_a_model_too_good_to_be_true_names_what_it_leans_on() -> None:
     assert implausible_model(0.89, importance, THRESHOLDS) == ()
     (leak,) = implausible_model(0.95, importance, THRESHOLDS)
     assert leak.feature == "strange"
-    assert "80% of its gain" in leak.evidence
+    assert "80% of its importance" in leak.evidence
 
 
 def test_values_that_are_not_those_recorded_are_named() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
 
 import msgspec
 import numpy as np
@@ -10,6 +11,7 @@ import polars as pl
 import pytest
 
 from trading_assets.core.errors import InputError, StateError
+from trading_assets.core.learning.logistic import fit_regression, probabilities
 from trading_assets.core.learning.meta_model import MetaModel, TrainingParams, matrix_of, train
 from trading_assets.core.release import Calibration
 
@@ -96,6 +98,80 @@ def test_importance_puts_the_planted_features_first_and_sums_to_one(model: MetaM
     importance = model.importance()
     assert {name for name, _ in importance[:3]} == {"feature_0", "feature_1", "feature_2"}
     assert sum(share for _, share in importance) == pytest.approx(1.0)
+
+
+BASELINE_NAMES = ("consensus", "dispersion", "reward_r", *(f"feature_{number}" for number in range(3, 8)))
+
+
+@pytest.fixture(scope="module")
+def mixed(rows: pl.DataFrame) -> MetaModel:
+    """A model on features of the logistic baseline, whose regression it carries inside."""
+    return train(rows, BASELINE_NAMES, PARAMS).calibrated(KNOTS)
+
+
+def test_the_log_odds_of_trees_and_regression_are_averaged(rows: pl.DataFrame, mixed: MetaModel) -> None:
+    matrix = matrix_of(rows, 8)
+    trees = train(rows, BASELINE_NAMES, msgspec.structs.replace(PARAMS, logistic_share=0.0))
+    regression = train(rows, BASELINE_NAMES, msgspec.structs.replace(PARAMS, logistic_share=1.0))
+    assert (trees.logistic_share, mixed.logistic_share, regression.logistic_share) == (0.0, 0.5, 1.0)
+    alone = fit_regression(matrix, rows["is_win"].to_numpy(), [0, 1, 2])
+    assert np.array_equal(regression.raw_score(matrix), probabilities(alone.log_odds(matrix)))
+
+    def logit(said: np.ndarray) -> np.ndarray:
+        return np.asarray(np.log(said / (1 - said)))
+
+    expected = 0.5 * logit(trees.raw_score(matrix)) + 0.5 * alone.log_odds(matrix)
+    assert np.allclose(logit(mixed.raw_score(matrix)), expected, atol=1e-9)
+
+
+def test_a_mixed_model_is_repeatable_reads_back_and_scores_a_row_alone_exactly_as_in_a_batch(
+    rows: pl.DataFrame, mixed: MetaModel
+) -> None:
+    assert train(rows.clone(), BASELINE_NAMES, PARAMS).calibrated(KNOTS).to_bytes() == mixed.to_bytes()
+    read = MetaModel.from_bytes(mixed.to_bytes())
+    assert (read.version, read.logistic_share) == (mixed.version, 0.5)
+    matrix = matrix_of(rows, 8)[:500].astype(np.float64)
+    matrix[::7, 0] = np.nan
+    batch = mixed.win_probability(matrix)
+    assert np.array_equal(batch, read.win_probability(matrix))
+    assert np.array_equal(batch, np.concatenate([mixed.win_probability(matrix[i : i + 1]) for i in range(500)]))
+    assert np.array_equal(batch, mixed.win_probability(matrix.astype(np.float32)))
+
+
+def test_contributions_of_a_mixed_model_add_up_to_its_log_odds_and_its_importance_to_one(
+    rows: pl.DataFrame, mixed: MetaModel
+) -> None:
+    matrix = matrix_of(rows, 8)[:300]
+    told, _ = mixed.contributions(matrix)
+    raw = mixed.raw_score(matrix)
+    constant = np.log(raw / (1 - raw)) - told.sum(axis=1)
+    assert np.ptp(constant) < 1e-6
+    importance = mixed.importance()
+    assert {name for name, _ in importance[:3]} == {"consensus", "dispersion", "reward_r"}
+    assert sum(share for _, share in importance) == pytest.approx(1.0)
+
+
+def test_software_that_knows_trees_alone_cannot_read_a_mixed_model_and_a_regression_of_other_rows_is_refused(
+    mixed: MetaModel, model: MetaModel
+) -> None:
+    assert b'"format":2' in mixed.to_bytes()
+    assert b'"format":1' in model.to_bytes()
+    assert b'"regression"' not in model.to_bytes()
+    for old, new in (
+        (b'"format":2', b'"format":1'),
+        (b'"columns":[0,1,2]', b'"columns":[0,1,8]'),
+        (b'"columns":[0,1,2]', b'"columns":[0,1]'),
+    ):
+        with pytest.raises(StateError, match="reading meta-model"):
+            MetaModel.from_bytes(mixed.to_bytes().replace(old, new))
+
+
+def test_the_file_of_a_model_from_before_there_was_a_regression_keeps_its_version(model: MetaModel) -> None:
+    before = model.to_bytes().replace(b',"logistic_share":0.5', b"")
+    read = MetaModel.from_bytes(before)
+    assert read.to_bytes() == before
+    assert read.version == f"meta-{sha256(before).hexdigest()[:12]}"
+    assert read.logistic_share == 0.0
 
 
 def test_nothing_to_learn_from_is_said_in_one_sentence(rows: pl.DataFrame, feature_names: tuple[str, ...]) -> None:

@@ -141,6 +141,24 @@ def test_a_model_that_a_logistic_regression_equals_is_refused(trained: Training)
     assert "of a logistic regression on a few features" in judgement.reasons[0]
 
 
+def test_a_model_that_is_surely_wrong_or_surely_loses_on_the_holdout_is_refused(trained: Training) -> None:
+    assert judge(trained.evaluation, None, REQUIREMENTS, holdout=trained.holdout).is_promoted
+    unsure, below = Interval(value=-0.01, low=-0.02, high=0.01), Interval(value=-0.02, low=-0.03, high=-0.01)
+    unlucky = changed(trained.holdout, log_loss_gain=unsure, selected_r=unsure)
+    assert judge(trained.evaluation, None, REQUIREMENTS, holdout=unlucky).is_promoted
+    for figure, sentence in (("log_loss_gain", "had no part in any choice"), ("selected_r", "surely be a loss")):
+        judgement = judge(trained.evaluation, None, REQUIREMENTS, holdout=changed(trained.holdout, **{figure: below}))
+        assert not judgement.is_promoted
+        assert len(judgement.reasons) == 1
+        assert sentence in judgement.reasons[0]
+
+
+def test_a_logistic_regression_on_other_rows_is_no_baseline(trained: Training) -> None:
+    other = changed(trained.evaluation, log_loss=9.0, rows_sha256="0" * 64)
+    reasons = judge(trained.evaluation, None, REQUIREMENTS, logistic=(trained.evaluation, other)).reasons
+    assert "the logistic baseline on" in reasons[0]
+
+
 def test_the_margin_is_what_the_policy_says(trained: Training) -> None:
     champion = changed(trained.evaluation, log_loss=trained.evaluation.log_loss * 1.001)
     assert any("at least" in one for one in judge(trained.evaluation, champion, REQUIREMENTS).reasons)

@@ -45,9 +45,9 @@ def refuse_unsound(frame: pl.DataFrame) -> None:
         )
 
 
-def known_by(frame: pl.DataFrame, cut: datetime | None) -> pl.DataFrame:
-    """Return the rows whose label had ended at the cut: what ends later was not known then. All of them without a cut."""
-    return frame if cut is None else frame.filter(pl.col("label_end_at") <= cut)
+def known_by(frame: pl.DataFrame, cut: datetime) -> pl.DataFrame:
+    """Return the rows whose label had ended at the cut: what ends later was not known then."""
+    return frame.filter(pl.col("label_end_at") <= cut)
 
 
 def remarks_on(matrix: np.ndarray, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ class LeakThresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     feature_auc: float = 0.85
     """Area under the ROC curve of one feature alone."""
     model_auc: float = 0.90
-    """Of the whole model out of sample; the feature with the largest share of its gain is named."""
+    """Of the whole model out of sample; the feature with the largest share of its importance is named."""
     unequal_share: float = 0.01
     """Of decisions whose features are not those recorded, or not those their windows give."""
 
@@ -135,7 +135,7 @@ def implausible_model(
         Leak(
             feature=name,
             evidence=f"the model tells wins from losses with an area of {auc:.3f} under the ROC curve out of sample, and "
-            f"{share:.0%} of its gain comes from it",
+            f"{share:.0%} of its importance is that feature's",
         ),
     )
 

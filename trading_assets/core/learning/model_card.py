@@ -241,7 +241,7 @@ def _made_of(facts: CardFacts) -> str:
                   f"A win is a result above 0. Definition {facts.labels}"],
         ["Features", f"{facts.feature_count} of {facts.feature_set_version}{bases}"],
         ["Rules beside it", f"strategy {facts.strategy_version}"],
-        ["Training", f"LightGBM, variant {facts.variant}: {params}"],
+        ["Training", f"LightGBM's trees and the logistic regression, log odds averaged; variant {facts.variant}: {params}"],
         ["Variants of this training", f"log loss on the development rows: {tried}"],
         ["Variants tried, ever", f"{evaluation.variants_tried}"],
         ["Judged", f"{evaluation.rows:,} candidates of {evaluation.decisions:,} decisions on {len(evaluation.days)} days, walk-forward, purged by label "
@@ -277,7 +277,8 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], name: str = "") 
 
 _R_NOTE = (
     "1 R is what a trade risks: its loss at the stop. In brackets: where the figure lies 95 times in 100. The base rate says of every "
-    "candidate the share of wins seen before; the logistic regression is a simple model of eight features that this one must beat."
+    "candidate the share of wins seen before; the logistic regression is a simple model of eight features, which this one carries "
+    "inside and must beat."
 )
 _EQUITY_NOTE = (
     "The best tenth of the decisions by win probability, taken when it reaches what the best tenth of the 144 decisions before it "
@@ -293,7 +294,8 @@ _GROUPS_NOTE = (
 )
 _SHAP_NOTE = (
     "Left, each point is a candidate: to the right, the feature raised its win probability; red is a high value of the feature, blue a low "
-    "one, grey an unknown one. Right: each feature's share of what the trees gained by it."
+    "one, grey an unknown one. Right: each feature's share in the model: in what the trees gained by it, and in the weights of the regression "
+    "beside them."
 )
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>

@@ -68,5 +68,6 @@ def _suggest(trial: optuna.Trial, seed: int) -> TrainingParams:
         feature_share=trial.suggest_float("feature_share", 0.3, 1.0),
         rows_per_leaf=trial.suggest_int("rows_per_leaf", 200, 4000, log=True),
         l2=trial.suggest_float("l2", 0.1, 100.0, log=True),
+        logistic_share=trial.suggest_float("logistic_share", 0.0, 1.0),
         seed=seed,
     )

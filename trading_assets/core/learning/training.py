@@ -16,9 +16,9 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from trading_assets.core.learning import logistic
 from trading_assets.core.learning.calibration import CalibrationChoice, calibrate, choose
 from trading_assets.core.learning.evaluation import Evaluation, evaluate
+from trading_assets.core.learning.logistic import baseline_columns
 from trading_assets.core.learning.meta_model import MetaModel, matrix_of, train_on
 from trading_assets.core.learning.search import Search, search
 from trading_assets.core.learning.training_rows import JUDGED_COLUMNS, TrainingRows, prepared, usable
@@ -29,6 +29,7 @@ from trading_assets.core.learning.walk_forward import (
     FOLDS,
     Fold,
     OutOfFold,
+    baseline_out_of_fold,
     predict_out_of_fold,
     symbols_of,
 )
@@ -76,16 +77,15 @@ def fit(
     most_rows: int = MOST_ROWS,
     asked: Search | None = None,
     earlier_variants: Collection[str] = (),
-    cut: datetime | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Training:
     """Train on dataset rows of one feature set version. Same rows and arguments, same bytes.
 
     The last of `n_folds` folds is the holdout. Beyond `most_rows` the oldest rows are left out. A sliding variant trains the final
     model on its last span too. Stacked variants are left out where rows carry no forward returns. `earlier_variants` are the
-    hashes of those that earlier trainings tried. With a `cut`, rows whose label ends later are left out. Raises InputError where the rows do not suffice.
+    hashes of those that earlier trainings tried. Raises InputError where the rows do not suffice.
     """
-    data = prepared(usable(frame, most_rows, cut), feature_names, variants, n_folds, embargo, progress)
+    data = prepared(usable(frame, most_rows), feature_names, variants, n_folds, embargo, progress)
     variants = [one for one in variants if data.base_rows is not None or not one.is_stacked]
     hashes = set(earlier_variants)
     if asked is not None and asked.trials:
@@ -202,10 +202,10 @@ def _judged_rows(variant: Variant, data: TrainingRows, out_of_fold: OutOfFold) -
         for fold in data.development_folds(variant.scheme)
     ]
     folds.append(data.holdout_fold(variant))
-    columns = logistic.baseline_columns(data.feature_names)
+    columns = baseline_columns(data.feature_names)
     is_win = data.whole.rows["is_win"].to_numpy()
     said = (
-        logistic.out_of_fold(data.whole.matrix, is_win, columns, folds)
+        baseline_out_of_fold(data.whole.matrix, is_win, columns, folds)
         if columns
         else np.full(len(out_of_fold.rows), np.nan)
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 import polars as pl
@@ -16,7 +16,7 @@ from trading_assets.core.columns.learning import HORIZONS
 from trading_assets.core.errors import InputError
 from trading_assets.core.learning.base_models import BaseModel, BaseRows, can_stack
 from trading_assets.core.learning.holdout import Development, Split, split_off
-from trading_assets.core.learning.inspection import known_by, refuse_unsound, remarks_on
+from trading_assets.core.learning.inspection import refuse_unsound, remarks_on
 from trading_assets.core.learning.meta_model import TrainingParams, matrix_of
 from trading_assets.core.learning.variants import Variant
 from trading_assets.core.learning.walk_forward import Fold, Scheme, splits
@@ -86,9 +86,8 @@ class TrainingRows:
         return [one for one in made if one is not None]
 
 
-def usable(frame: pl.DataFrame, most_rows: int, cut: datetime | None) -> pl.DataFrame:
-    """Return the latest rows, at most `most_rows`, known by the cut, in time. Raises InputError for unsound ones."""
-    frame = known_by(frame, cut)
+def usable(frame: pl.DataFrame, most_rows: int) -> pl.DataFrame:
+    """Return the latest rows, at most `most_rows`, in time. Raises InputError for unsound ones."""
     refuse_unsound(frame)
     versions = sorted(set(frame["feature_set_version"]))
     if len(versions) != 1:

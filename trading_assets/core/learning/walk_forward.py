@@ -19,6 +19,7 @@ import polars as pl
 
 from trading_assets.core.errors import InputError
 from trading_assets.core.learning.calibration import CalibrationChoice, calibrate, choose
+from trading_assets.core.learning.logistic import fit_regression, probabilities
 from trading_assets.core.learning.meta_model import TrainingParams, train_on
 from trading_assets.core.learning.uniqueness import sample_weights
 
@@ -146,6 +147,16 @@ def predict_out_of_fold(
         probability=np.concatenate(probabilities),
         baseline=np.concatenate([_win_share(is_win, profile, fold) for fold in folds]),
         calibrations=tuple(choices),
+    )
+
+
+def baseline_out_of_fold(
+    matrix: np.ndarray, is_win: np.ndarray, columns: Sequence[int], folds: Sequence[Fold]
+) -> np.ndarray:
+    """Return the logistic baseline's probability for each judged row, in the order of the folds, fitted on the fold's training rows."""
+    fitted = [fit_regression(matrix[fold.train], is_win[fold.train], columns) for fold in folds]
+    return np.concatenate(
+        [probabilities(one.log_odds(matrix[fold.test])) for one, fold in zip(fitted, folds, strict=True)]
     )
 
 
