@@ -21,9 +21,14 @@ def missing(proof: str) -> bool:
     return bool(name) and not re.search(rf"^(async )?def {name}\(", file.read_text(encoding="utf-8"), re.MULTILINE)
 
 
+def promised() -> str:
+    """Return the page without its remarks at the end."""
+    return PAGE.read_text(encoding="utf-8").split("## What the harness")[0]
+
+
 def promises() -> list[tuple[str, list[str]]]:
     """Return each promise with its proofs."""
-    parts = re.split(r"^- ", PAGE.read_text(encoding="utf-8").split("## What the harness")[0], flags=re.MULTILINE)[1:]
+    parts = re.split(r"^- ", promised(), flags=re.MULTILINE)[1:]
     return [(part.splitlines()[0], PROOF.findall(part)) for part in parts]
 
 
@@ -31,6 +36,12 @@ def test_every_proof_that_is_named_exists() -> None:
     named = PROOF.findall(PAGE.read_text(encoding="utf-8"))
     assert len(named) > 50
     assert not [proof for proof in named if missing(proof)]
+
+
+def test_no_line_below_a_promise_is_anything_but_a_proof() -> None:
+    lines = [line for line in promised().splitlines() if line.startswith("  ")]
+    assert lines
+    assert not [line for line in lines if not PROOF.fullmatch(line)]
 
 
 def test_every_promise_has_a_proof() -> None:

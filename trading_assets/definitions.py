@@ -12,6 +12,8 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 from trading_assets.defs import (  # noqa: E402 - the filter must stand before the decorators run
     checks,
     dataset,
+    findings,
+    freshness,
     learning,
     ledger,
     market,
@@ -19,11 +21,13 @@ from trading_assets.defs import (  # noqa: E402 - the filter must stand before t
     operations,
     promotion,
     raw,
+    retraining,
     rollout,
     sensors,
     signals,
     tasks,
     trades,
+    transforms,
     windows,
 )
 from trading_assets.defs.resources import Registry, Storage  # noqa: E402
@@ -32,14 +36,30 @@ from trading_assets.defs.settings import AssetSettings  # noqa: E402
 settings = AssetSettings.from_environment()
 
 defs = dg.Definitions(
-    assets=[
-        *raw.RAW_ASSETS,
-        *dg.load_assets_from_modules(
-            [market, windows, signals, trades, ledger, dataset, learning, promotion, rollout, operations, checks]
-        ),
-        marts.marts,
-        marts.data_docs,
-    ],
+    assets=freshness.with_ages(
+        [
+            *raw.RAW_ASSETS,
+            *dg.load_assets_from_modules(
+                [
+                    market,
+                    windows,
+                    signals,
+                    trades,
+                    ledger,
+                    dataset,
+                    learning,
+                    promotion,
+                    retraining,
+                    rollout,
+                    operations,
+                    findings,
+                    transforms,
+                ]
+            ),
+            marts.marts,
+            marts.data_docs,
+        ]
+    ),
     asset_checks=checks.CHECKS,
     # A step takes milliseconds, a process of its own seconds.
     executor=dg.in_process_executor,

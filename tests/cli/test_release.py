@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 from click.testing import CliRunner
+from table_rows import rows_of
 
 from trading_assets.cli.entry import trading
 from trading_assets.core.errors import InputError
@@ -20,6 +21,8 @@ from trading_assets.core.features.normaliser import IDENTITY
 from trading_assets.core.learning.meta_model import MODEL_FILE, MetaModel, TrainingParams, train_on
 from trading_assets.core.learning.policy import DEFAULT
 from trading_assets.core.records.operations import Promotion
+from trading_assets.core.tables import TABLES
+from trading_assets.defs.decay import drift_alarms
 from trading_assets.defs.judgements import judged, point_at_last, record
 from trading_assets.defs.learning import TRAINED, Trained
 from trading_assets.defs.promotion import was_demoted
@@ -165,8 +168,6 @@ def test_a_pointer_left_behind_by_a_death_is_moved_by_the_next_look(home: Home, 
 
 def live_rows(model: str, release_id: str, *, is_good: bool) -> pl.DataFrame:
     """Dataset rows of twelve days scored live under a release by a model that knows, or one that has it upside down."""
-    from trading_assets.core.tables import TABLES
-
     schema = TABLES["learning_dataset"].schema
     count = 1_200
     chance = np.random.default_rng(2)
@@ -207,7 +208,6 @@ def test_the_rollout_steps_up_on_good_live_results_and_demotes_on_bad_ones(
 ) -> None:
     release_id = run(home, "promote", model, "--blend", "0.1", "--reason", "why", "--force")["release_id"]
     lake = Lake(home.lake)
-    assert roll_out(home, lake, datetime.now(UTC))[1].move == "hold"  # type: ignore[index]
     lake.append("learning_dataset", live_rows(model, release_id, is_good=is_good))
     roll_out(home, lake, datetime.now(UTC))
     last = told(home)[-1]
@@ -216,9 +216,50 @@ def test_the_rollout_steps_up_on_good_live_results_and_demotes_on_bad_ones(
     assert last.release_id.endswith(named)
     assert (current_id(home.releases) or "rules-only") == last.release_id
     assert was_demoted(lake, model) is not is_good
-    # The next look finds no result under the new release yet, or no release: nothing more is recorded.
+    # The next look finds no result under the new release yet, which is a hold, or no release.
     roll_out(home, lake, datetime.now(UTC))
-    assert len(told(home)) == 2
+    assert [one.action for one in told(home)] == ["judge", action, *(["hold"] if is_good else [])]
+
+
+def test_a_hold_is_recorded_with_its_reasons_and_once_while_they_stay_the_same(home: Home, model: str) -> None:
+    judge_it(home, model, "promoted")
+    release_id = run(home, "promote", model, "--blend", "0.1", "--reason", "why")["release_id"]
+    lake = Lake(home.lake)
+    for _ in range(3):
+        assert roll_out(home, lake, datetime.now(UTC))[1].move == "hold"  # type: ignore[index]
+    record_of_hold = told(home)[-1]
+    assert [one.action for one in told(home)] == ["judge", "judge", "hold"]
+    assert (record_of_hold.trigger, record_of_hold.release_id, record_of_hold.blend) == ("rollout", None, 0.1)
+    assert record_of_hold.from_release_id == current_id(home.releases) == release_id
+    assert record_of_hold.reasons[0].startswith("0 live decisions on 0 days have labels")
+    lake.append("learning_dataset", live_rows(model, release_id, is_good=True).head(200))
+    roll_out(home, lake, datetime.now(UTC))
+    assert told(home)[-1].reasons[0].startswith("200 live decisions on 2 days have labels")
+    # It refuses a step and not the model: a person needs no force after it.
+    assert not run(home, "promote", model, "--reason", "back to shadow")["is_forced"]
+
+
+def test_features_that_have_moved_since_the_model_learned_take_its_release_back_a_step(home: Home, model: str) -> None:
+    release_id = run(home, "promote", model, "--blend", "0.3", "--reason", "why", "--force")["release_id"]
+    lake = Lake(home.lake)
+    lake.append("learning_dataset", live_rows(model, release_id, is_good=True))
+    lake.append(
+        "meta_models",
+        rows_of("meta_models", 1, trained_at=[AT], model_version=[model], feature_set_version=[FEATURES.version]),
+    )
+    chance, count = np.random.default_rng(3), 2_600
+    values = chance.normal(size=(count, len(FEATURES.names)))
+    values[600:] += 3.0
+    closes = [AT + timedelta(minutes=5 * (n - 600)) for n in range(1, count + 1)]
+    lake.append("features", rows_of(
+        "features", count, close_at=closes, date=[one.date() for one in closes], values=values.tolist(),
+        feature_set_version=[FEATURES.version] * count,
+    ))  # fmt: skip
+    roll_out(home, lake, datetime.now(UTC))
+    last = told(home)[-1]
+    assert (last.action, last.blend, last.release_id) == ("step_back", 0.1, f"{model}-blend-10")
+    assert "A drift alarm stands: " in last.reasons[0]
+    assert drift_alarms(lake, DEFAULT, "meta-of-another-training") == ()
 
 
 def test_there_is_nothing_to_roll_out_under_the_rules_alone(home: Home) -> None:

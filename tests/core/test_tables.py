@@ -141,9 +141,11 @@ def test_a_good_row_passes_the_schema(share: float, trades: int) -> None:
 def equity_minute(**values: object) -> pl.DataFrame:
     declared = TABLES["equity_curve"]
     row: dict[str, object] = dict.fromkeys(declared.names)
-    money = ("balance", "unrealised_pnl", "equity", "high_water_mark", "drawdown")
+    money = ("balance", "unrealised_pnl", "equity", "net_deposits", "high_water_mark", "drawdown")
     row |= {"tenant": "t", "account": "a", "date": date(2026, 3, 2), "minute_at": date(2026, 3, 2)}
-    row |= dict.fromkeys(money, 1) | {"drawdown_share": 0.0, "open_trades": 0} | values
+    row |= (
+        dict.fromkeys(money, 1) | {"drawdown_share": 0.0, "under_water_s": 0.0, "trades": 0, "open_trades": 0} | values
+    )
     return pl.DataFrame({name: [value] for name, value in row.items()}).cast(declared.schema)  # type: ignore[arg-type]
 
 

@@ -5,14 +5,21 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
-from trading_assets.core import integrity
+from trading_assets.core import completeness, integrity
 from trading_assets.core.records.codec import RECORD_TYPES
 from trading_assets.core.tables import TABLES, raw_name
 from trading_assets.defs.checks import CHECK_LIST
+from trading_assets.defs.ledger import CURVES
+from trading_assets.defs.marts import MARTS
 from trading_assets.defs.tasks import TASKS
 
 RAW = {raw_name(kind): set[str]() for kind in RECORD_TYPES}
 DECIDED = {"raw_decisions", "chart_windows", "feature_windows"}
+
+CHECKED = {
+    "bars", "candidates", "chart_windows", "feature_windows", "labels", "learning_dataset", "orders", "outcomes", "pnl_events",
+    "raw_decisions", "raw_outcomes", "raw_quotes", "signals", "system_health", "trades",
+}  # fmt: skip
 
 # The sentence: raw → market → chart windows → features → feature windows → signals → trades → ledger → labels → dataset →
 # meta-model → promotion → release; what is checked and read comes beside it.
@@ -35,8 +42,8 @@ SNAPSHOT: dict[str, dict[str, set[str]]] = {
     },
     "ledger": {
         "pnl_events": {"raw_deals"},
-        "equity_curve": {"raw_deals", "marks"},
-        "equity_daily": {"equity_curve", "raw_deals"},
+        **{name: {"raw_deals", "marks", "signals", "raw_accounts", "bars"} for name in CURVES},
+        "performance_daily": {"raw_deals", "signals", "outcomes"},
     },
     "labels": {
         "label_definitions": {"raw_symbol_specs", "raw_sessions"},
@@ -54,24 +61,28 @@ SNAPSHOT: dict[str, dict[str, set[str]]] = {
         "retraining_runs": {"release"},
     },
     "rollout": {"live_judgement": {"learning_dataset", "release"}},
-    "operations": {"system_health": {"raw_component_states", "raw_daemon_heartbeats"}},
+    "operations": {"system_health": {"raw_component_states", "raw_daemon_heartbeats"}, "schema_changes": set()},
     "integrity": {
-        "findings": {
-            "chart_windows", "feature_windows", "signals", "orders", "trades", "outcomes", "pnl_events", "bars",
-            "learning_dataset", "system_health",
-        },
+        "findings": CHECKED,
+        "repairs": CHECKED,
         "transforms": {"raw_transforms"},
     },
     "marts": {
         "fct_signals": {"signals", "candidates", "labels", "fct_trades"},
         "fct_trades": {"trades", "signals", "candidates", "outcomes", "labels"},
-        "daily_performance": {"equity_daily", "fct_trades", "signals"},
+        "fct_outcomes": {"outcomes", "fct_trades"},
+        "account_equity": {"equity_daily"},
+        "strategy_equity": {"strategy_daily"},
+        "tenant_equity": {"tenant_daily"},
+        "daily_performance": {"equity_daily", "performance_daily", "fct_trades", "signals"},
+        "performance_by_scope": {"performance_daily"},
         "model_performance": {"meta_models", "promotions", "signals", "candidates", "labels", "fct_trades"},
     },
-    "docs": {"data_docs": {"fct_signals", "fct_trades", "daily_performance", "model_performance"}},
+    "docs": {"data_docs": set(MARTS)},
 }  # fmt: skip
 
 ONE_WRITER_EACH = {
+    "schema_changes",
     "label_definitions",
     "dataset_versions",
     "learning_dataset",
@@ -79,6 +90,7 @@ ONE_WRITER_EACH = {
     "promotions",
     "retraining_runs",
     "findings",
+    "repairs",
     "transforms",
     "feature_definitions",
 }
@@ -169,7 +181,7 @@ def test_every_integrity_check_belongs_to_an_asset_and_every_rule_is_checked(
     reads = {name for one in CHECK_LIST for name in (one.asset, *one.also_reads)}
     assert reads <= assets.keys()
     rules = {
-        name for name, rule in vars(integrity).items()
+        name for name, rule in (*vars(integrity).items(), *vars(completeness).items())
         if callable(rule) and getattr(rule, "__annotations__", {}).get("return") == "list[Difference]" and not name.startswith("_")
     }  # fmt: skip
     used = {name for one in CHECK_LIST for name in one.run.__code__.co_names}

@@ -17,7 +17,7 @@ from trading_assets.core.records.market import Quote
 from trading_assets.core.records.operations import OpsError
 from trading_assets.core.records.record import Record, Stream
 from trading_assets.store.home import Home
-from trading_assets.store.ingestion import mark_ingested, pending_days, stretches
+from trading_assets.store.ingestion import mark_ingested, marked_reached, pending_days, stretches
 from trading_assets.store.journal import Journal
 
 DAY = date(2026, 1, 5)
@@ -92,6 +92,17 @@ def test_a_lost_mark_costs_work_and_never_data(tmp_path: Path) -> None:
     assert pending_days(home) == []
     (home.cursors / "ingestion.json").unlink()
     assert pending_days(home) == [DAY]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"market": {"2026-01', b"[1]", b"\xff"])
+def test_a_spoilt_mark_is_a_lost_one(tmp_path: Path, content: bytes) -> None:
+    home = Home(tmp_path)
+    grow(segment(home, "market", DAY), 10)
+    mark_ingested(home, "market", [DAY])
+    (home.cursors / "ingestion.json").write_bytes(content)
+    (home.cursors / "reached.json").write_bytes(content)
+    assert pending_days(home) == [DAY]
+    assert marked_reached(home) == {}
 
 
 def test_marks_of_one_stream_leave_those_of_the_others(tmp_path: Path) -> None:

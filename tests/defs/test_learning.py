@@ -16,8 +16,9 @@ from played import Played
 
 from trading_assets.core.records.operations import Promotion
 from trading_assets.defs.learning import LATEST, Trained, meta_models
-from trading_assets.defs.promotion import promotions, release, retraining_runs
+from trading_assets.defs.promotion import promotions, release
 from trading_assets.defs.resources import Registry, Storage
+from trading_assets.defs.retraining import retraining_runs
 from trading_assets.store.home import Home
 from trading_assets.store.journal import read_records
 from trading_assets.store.lake import Lake

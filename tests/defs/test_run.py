@@ -29,6 +29,7 @@ from trading_assets.core.records.operations import OpsError, Transform
 from trading_assets.core.records.trading import SymbolSpec
 from trading_assets.core.tables import TABLES
 from trading_assets.defs.event_log import PooledEventLogStorage
+from trading_assets.defs.ledger import CURVES
 from trading_assets.defs.resources import Storage
 from trading_assets.defs.run import run_job
 from trading_assets.defs.sensors import alert_on_failure, record_what_was_written
@@ -102,12 +103,12 @@ def test_each_step_is_told_of_and_each_table_written_gets_a_record(played_home: 
     run_id = run_job("ledger", (DAYS[0], DAYS[-1]), lambda *told: steps.append(told))
     assert [done for done, _, _ in steps] == list(range(1, len(steps) + 1))
     assert {total for _, total, _ in steps} == {len(steps)}
-    assert {name for _, _, name in steps} >= {"pnl_events", "equity_curve", "equity_daily"}
+    assert {name for _, _, name in steps} >= {"pnl_events", "curves", "performance_daily"}
     written = [
         one for one in read_records(played_home.raw, stream="ops", types=(Transform,))
         if isinstance(one, Transform) and one.run_id == run_id
     ]  # fmt: skip
-    assert {one.table for one in written} == {"pnl_events", "equity_curve", "equity_daily"}
+    assert {one.table for one in written} == {"pnl_events", *CURVES, "performance_daily"}
     assert {one.partitions for one in written} == {f"{DAYS[0]} to {DAYS[-1]}"}
     events = next(one for one in written if one.table == "pnl_events")
     assert events.rows_out == Lake(played_home.lake).read("pnl_events", dates=DAYS).height

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import msgspec
 import polars as pl
 import pytest
 from played import Played
+from table_rows import AT, rows_of
 
 from trading_assets.core.learning.drift import Thresholds
 from trading_assets.core.learning.policy import DEFAULT
@@ -30,8 +31,6 @@ from trading_assets.store.journal import Journal
 from trading_assets.store.lake import Lake
 
 pytestmark = pytest.mark.timeout(900)
-
-AT = datetime(2026, 1, 9, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -210,27 +209,6 @@ def test_the_daily_training_says_that_it_is_the_daily_one(
 ) -> None:
     (request,) = tick(graph, instance, home, "retrain").run_requests
     assert request.tags[TRIGGER_TAG] == "daily at 02:00 UTC"
-
-
-def rows_of(name: str, count: int, **columns: Any) -> pl.DataFrame:
-    """Rows of a table: the columns given, and plain values for the rest."""
-    plain = {
-        pl.String: "x",
-        pl.Int64: 1,
-        pl.Float64: 1.0,
-        pl.Boolean: False,
-        pl.Decimal: 1,
-        pl.Date: AT.date(),
-        pl.Datetime: AT,
-        pl.List: [0.0],
-    }
-    values = {
-        column.name: columns.get(
-            column.name, [column.allowed[0] if column.allowed else plain[type(column.dtype)]] * count
-        )
-        for column in TABLES[name].columns
-    }
-    return pl.DataFrame(values, schema=TABLES[name].schema)
 
 
 def test_too_few_trades_that_made_money_and_probabilities_that_are_off_are_alarms(home: Home) -> None:

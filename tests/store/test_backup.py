@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from trading_assets.core.errors import InputError, StateError, TradingError
 from trading_assets.core.records.operations import OpsError
+from trading_assets.store import backup
 from trading_assets.store.backup import Manifest, check_backup, staged, unpack, write_backup
 from trading_assets.store.home import Home
 from trading_assets.store.journal import Journal, read_records, verify
@@ -90,6 +92,7 @@ def test_a_journal_is_copied_up_to_its_last_seal(home: Home, tmp_path: Path) -> 
     unpack(tmp_path / "copy.tar.zst", again, quiet)
     assert not verify(again.raw).faults
     assert len(list(read_records(again.raw))) == 3
+    assert b"half a rec" not in next(again.raw.rglob("*.ndjson")).read_bytes()
 
 
 def test_a_backup_never_replaces_a_file_and_a_restore_never_a_home(home: Home, tmp_path: Path) -> None:
@@ -156,3 +159,30 @@ def change_inside(home: Home, tmp_path: Path) -> Callable[[int, int], Path]:
 def test_a_changed_byte_of_any_file_is_found(change_inside: Callable[[int, int], Path], place: int, bit: int) -> None:
     with pytest.raises(StateError, match=r"not as it was written|manifest|cannot be read"):
         check_backup(change_inside(place, 1 << bit), quiet)
+
+
+def test_a_copy_the_disk_changed_while_it_was_written_gets_no_name(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoil(descriptor: int) -> None:
+        size = os.fstat(descriptor).st_size
+        os.pwrite(descriptor, b"\0" * 64, size // 2)
+
+    monkeypatch.setattr(os, "fsync", spoil)
+    target = tmp_path / "copy.tar.zst"
+    with pytest.raises(StateError):
+        copied(home, target)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("name", ["../outside.txt", "/outside.txt", "C:/outside.txt", "lake/../../outside.txt"])
+def test_a_copy_that_names_a_file_outside_of_the_home_writes_nothing_there(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    named = backup._info
+    monkeypatch.setattr(backup, "_info", lambda was, size: named(name if was == "settings.toml" else was, size))
+    monkeypatch.setattr(backup, "check_backup", lambda *_: None)
+    copied(home, tmp_path / "copy.tar.zst")
+    with pytest.raises(StateError, match="is no file of a home"):
+        unpack(tmp_path / "copy.tar.zst", Home(tmp_path / "in" / "again"), quiet)
+    assert not list(tmp_path.glob("**/outside.txt"))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from trading_assets.core.errors import InputError, StateError
+from trading_assets.store import control
 from trading_assets.store.control import (
     Answer,
     Command,
@@ -73,6 +74,31 @@ def test_a_command_that_waits_can_be_taken_back_and_one_that_is_taken_cannot(tmp
     put_command(tmp_path, Command("02", "resume"))
     take_commands(tmp_path)
     assert not withdraw_command(tmp_path, "02")
+
+
+def test_what_was_taken_before_a_file_that_cannot_be_is_carried_out_all_the_same(tmp_path: Path) -> None:
+    put_command(tmp_path, Command("halt", "halt"))
+    os.utime(tmp_path / "halt.json", (1, 1))
+    # Reading a folder is an error of the disk, not of what stands in the file.
+    (tmp_path / "odd.json").mkdir()
+    assert [command.command_id for command in take_commands(tmp_path)] == ["halt"]
+    with pytest.raises(OSError, match="odd"):
+        take_commands(tmp_path)
+
+
+def test_a_command_taken_back_while_the_inbox_is_read_keeps_no_other_from_being_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        put_command(tmp_path, Command(name, "halt"))
+    read = control._read
+
+    def read_late(path: Path) -> Command:
+        withdraw_command(tmp_path, "a")
+        return read(path)
+
+    monkeypatch.setattr(control, "_read", read_late)
+    assert [command.command_id for command in take_commands(tmp_path)] == ["b"]
 
 
 @pytest.mark.parametrize("name", ["", "../up", "a b", ".x", "x" * 101])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
 import math
 import os
 import struct
@@ -167,6 +168,26 @@ async def test_a_failed_fsync_closes_the_segment_and_the_next_append_opens_a_new
         assert journal.health == "ok"
     assert messages(raw) == ["a", "b"]
     assert [file[-20:] for file in files(raw)] == ["live-00000001.ndjson", "live-00000002.ndjson"]
+    assert verify(raw).faults == []
+
+
+async def test_a_defect_in_the_journals_thread_is_told_to_who_waits_and_the_thread_lives_on(
+    raw: Path, ops_error: Any
+) -> None:
+    syncs = itertools.count(1)
+
+    def broken_once(descriptor: int) -> None:
+        if next(syncs) == 2:
+            raise ZeroDivisionError("not the disk's fault")
+        os.fsync(descriptor)
+
+    async with Journal.open(raw, sync=broken_once) as journal:
+        await journal.append([ops_error("a")])
+        async with asyncio.timeout(10):
+            with pytest.raises(JournalError, match=r"a defect stopped it \(ZeroDivisionError"):
+                await journal.append([ops_error("lost")])
+            await journal.append([ops_error("b")])
+    assert messages(raw) == ["a", "b"]
     assert verify(raw).faults == []
 
 

@@ -17,6 +17,7 @@ from trading_assets.store.dataset_versions import difference, rollback, summarie
 from trading_assets.store.home import Home
 from trading_assets.store.lake import Lake
 from trading_assets.store.scores import predict_batch
+from trading_assets.store.seals import sealing_lake
 
 SHOWN = 20
 """Keys of a difference that a person is shown; JSON holds them all."""
@@ -41,7 +42,7 @@ def diff(home: Home, earlier: int, later: int) -> dict[str, Any]:
 
 def rolled_back(home: Home, version: int) -> dict[str, Any]:
     """Go back to a version; return the new one."""
-    made = rollback(Lake(home.lake), version)
+    made = rollback(sealing_lake(home), version)
     return {"version": made.version, "restored_version": version, "rows": made.rows, "sha256": made.sha256}
 
 

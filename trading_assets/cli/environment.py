@@ -41,6 +41,11 @@ def quiet() -> None:
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
 
+def at_home(home: Home) -> None:
+    """Let the asset half work on this home in this process, without any database."""
+    os.environ["TRADING_HOME"] = str(home.root)
+
+
 @contextmanager
 def running(home: Home, first_date: date | None = None) -> Iterator[None]:
     """Have PostgreSQL up and the environment set while the block runs. Raises TradingError sentences."""

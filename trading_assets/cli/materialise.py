@@ -13,6 +13,7 @@ from trading_assets.defs.tasks import TASKS, days_to_materialise
 from trading_assets.store.home import Home
 from trading_assets.store.ingestion import pending_days
 from trading_assets.store.lake import Lake
+from trading_assets.store.seals import sealing_lake
 
 PARTITIONED = ("ingest", "ledger", "dataset", "operations")
 
@@ -60,6 +61,6 @@ def _due(home: Home, job: str) -> list[tuple[date, date]]:
 
 def ready_lake(home: Home) -> Lake:
     """Return the home's lake with all its tables."""
-    lake = Lake(home.lake)
+    lake = sealing_lake(home)
     lake.ensure_tables()
     return lake

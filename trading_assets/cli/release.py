@@ -19,6 +19,7 @@ from trading_assets.core.release import RULES_ONLY_ID, ReleaseManifest
 from trading_assets.store.home import Home
 from trading_assets.store.lake import Lake
 from trading_assets.store.release import current_id, load_release, read_manifest, released
+from trading_assets.store.seals import sealing_lake
 
 
 def releases(home: Home) -> dict[str, Any]:
@@ -89,7 +90,7 @@ def _judgements(home: Home, model_version: str | None) -> list[dict[str, Any]]:
 
 
 def _lake(home: Home) -> Lake:
-    lake = Lake(home.lake)
+    lake = sealing_lake(home)
     lake.ensure_tables()
     return lake
 
@@ -98,7 +99,7 @@ def promote(home: Home, model_version: str, blend: float, reason: str, *, is_for
     """Put a trained model into use by a person's word. Raises InputError without a reason, or against a refusal without force."""
     _check_reason(reason)
     last = _lake(home).read("promotions").filter(
-        (pl.col("model_version") == model_version) & (pl.col("trigger") != "person")
+        (pl.col("model_version") == model_version) & (pl.col("trigger") != "person") & (pl.col("action") != "hold")
     ).sort("judged_at")  # fmt: skip
     is_refused = last.is_empty() or last["action"][-1] in ("demote", "step_back") or last["verdict"][-1] == "refused"
     if is_refused and not is_forced:

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
+from trading_assets.cli.screen import OUT, pairs
 from trading_assets.cli.trace import trace
+from trading_assets.cli.trace_report import trace_report
 from trading_assets.store.home import Home
 from trading_assets.store.lake import Lake
-
-OUT = Console()
-
-
-def _pairs(title: str, rows: Iterable[tuple[str, object]]) -> None:
-    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_column(style="cyan", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in rows:
-        table.add_row(name, str(value))
-    OUT.print(table)
-    OUT.print()
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -47,13 +34,13 @@ def demo_report(home: Home, result: dict[str, Any]) -> None:
         ("Order latency", f"p50 {latency['p50']} ms, p99 {latency['p99']} ms; floor p50 {latency['floor_p50']} ms, p99 {latency['floor_p99']} ms"),
     ]  # fmt: skip
     OUT.print()
-    _pairs(f"[bold]{result['market']}[/bold]", rows)
-    _pairs(
+    pairs(f"[bold]{result['market']}[/bold]", rows)
+    pairs(
         "[bold]Why the model was " + str(model["verdict"]) + "[/bold]", (("·", reason) for reason in model["reasons"])
     )
     if (identifier := latest_closed_trade(Lake(home.lake))) is not None:
-        trace_report(trace(Lake(home.lake), identifier))
-    _pairs(
+        trace_report(trace(home.lake, identifier))
+    pairs(
         "[bold]Where to look next[/bold]",
         (
             (f"trading trace ID --home {home.root}", "any decision or trade, from chart window to model"),
@@ -71,70 +58,6 @@ def latest_closed_trade(lake: Lake) -> str | None:
     """Return the id of the trade that was closed last."""
     outcomes = lake.read("outcomes", columns=["trade_id", "closed_at"]).sort("closed_at")
     return str(outcomes["trade_id"][-1]) if outcomes.height else None
-
-
-def trace_report(chain: dict[str, Any]) -> None:
-    """Print a chain, stage by stage."""
-    signal = chain["signal"]
-    rows: list[tuple[str, object]] = [
-        ("Chart window", "; ".join(f"{one['timeframe']} {one['bar_count']} bars, {'equal' if one['is_equal'] else 'DIFFERENT'}" for one in chain["chart_windows"])),
-        ("Features", _equal(chain["feature_window"])),
-        ("Regime", f"{signal['regime']} ({signal['regime_confidence']:.2f})"),
-        ("Forecasts", "; ".join(f"{one['predictor']} {one['value']:+.2f}" for one in chain["predictions"])),
-        ("Cohort", f"{len(chain['candidates'])} candidates, best blended score {max((one['blended_score'] for one in chain['candidates']), default=0):.3f}"),
-        ("Decision", f"{signal['signal_id']} {signal['suggestion']} / {signal['action']} at {signal['bar_close_at']:%Y-%m-%d %H:%M} under {signal['release_id']}"),
-        ("Why", "; ".join(signal["reasons"])),
-    ]  # fmt: skip
-    rows += [
-        (
-            "Order",
-            f"{one['purpose']} {one['side']} {one['volume_lots'].normalize():f} lots: {one['state']}, {one['reason']}",
-        )
-        for one in chain["orders"]
-    ]
-    rows += [
-        (
-            "Deal",
-            f"{one['deal_ticket']} {one['kind']} {one['volume_lots'].normalize():f} at {one['price']} ({one['entry']}, {one['reason']}), profit {one['profit']:.2f}",
-        )
-        for one in chain["deals"]
-    ]
-    if chain["marks"]:
-        rows.append(
-            (
-                "Marks",
-                f"{len(chain['marks'])}, worst {chain['marks'][-1]['mae_r']:+.2f} R, best {chain['marks'][-1]['mfe_r']:+.2f} R",
-            )
-        )
-    if (outcome := chain["outcome"]) is not None:
-        rows.append(
-            (
-                "Outcome",
-                f"{outcome['exit_reason']} after {outcome['holding_s'] / 60:.0f} minutes: {outcome['result_r']:+.2f} R, net {outcome['net_pnl']:.2f}",
-            )
-        )
-    rows += [
-        ("Label", f"{one['kind']} {one['exit_profile']}: {one['barrier']}, {one['result_r']:+.2f} R")
-        for one in chain["labels"]
-    ]
-    learning = chain["learning"]
-    rows.append(
-        (
-            "Learned",
-            f"{len(learning['dataset_rows'])} dataset rows; models {_names(learning['models'], 'model_version')}; {_names(learning['promotions'], 'verdict')}",
-        )
-    )
-    _pairs(f"[bold]The trace of {signal['symbol']} {signal['signal_id']}[/bold]", rows)
-
-
-def _names(rows: list[dict[str, Any]], column: str) -> str:
-    return ", ".join(str(row[column]) for row in rows) or "none yet"
-
-
-def _equal(window: dict[str, Any] | None) -> str:
-    if window is None:
-        return "not compared yet"
-    return f"{window['row_count']} rows, {'equal to the batch side bit for bit' if window['is_equal'] else 'DIFFERENT from the batch side'}"
 
 
 def explain_report(result: dict[str, Any]) -> None:
@@ -166,7 +89,7 @@ def verify_report(result: dict[str, Any]) -> None:
         ("Not ingested", ", ".join(result["pending_days"]) or "nothing"),
         ("Verdict", "clean" if result["is_clean"] else "NOT clean"),
     ]  # fmt: skip
-    _pairs("[bold]Verification[/bold]", rows)
+    pairs("[bold]Verification[/bold]", rows)
 
 
 def retain_report(result: dict[str, Any]) -> None:
@@ -174,8 +97,21 @@ def retain_report(result: dict[str, Any]) -> None:
     OUT.print(
         f"{result['compressed']} segments compressed, {result['removed']} removed, {result['freed_bytes'] / 1e6:.1f} MB freed."
     )
+    for table, days in result.get("dropped_days", {}).items():
+        OUT.print(f"{days} days of {table} dropped.")
+    if result.get("vacuumed_files"):
+        OUT.print(f"{result['vacuumed_files']} files vacuumed.")
     for problem in result["problems"]:
         OUT.print(f"Left alone: {problem}")
+
+
+def rules_report(result: dict[str, Any]) -> None:
+    """Print how long everything is kept."""
+    for kept in ("streams", "tables"):
+        limited = {name: days for name, days in result[kept].items() if days is not None}
+        rows = [(name, f"{days} days") for name, days in limited.items()]
+        pairs(f"[bold]{kept.capitalize()}[/bold]", [*rows, (f"{len(result[kept]) - len(rows)} others", "for ever")])
+    OUT.print(f"Every version for ever: {', '.join(result['all_versions_of'])}.")
 
 
 def status_report(result: dict[str, Any]) -> None:
@@ -183,7 +119,7 @@ def status_report(result: dict[str, Any]) -> None:
     rows: list[tuple[str, object]] = []
     for name, value in result.items():
         rows += _daemon_rows(value) if name == "daemon" else [(name.replace("_", " ").capitalize(), _plain(value))]
-    _pairs("[bold]Status[/bold]", rows)
+    pairs("[bold]Status[/bold]", rows)
 
 
 def _daemon_rows(daemon: dict[str, Any]) -> list[tuple[str, object]]:

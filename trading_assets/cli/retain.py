@@ -1,4 +1,4 @@
-"""`trading retain`: old segments compressed and removed, once or again and again until it is told to stop."""
+"""`trading retain`: old segments and old days of tables removed, once or again and again until it is told to stop."""
 
 from __future__ import annotations
 
@@ -16,14 +16,34 @@ from trading_assets.store.journal_retention import Retained
 from trading_assets.store.journal_retention import retain as retain_once
 
 
-def retain(home: Home, market_days: int) -> dict[str, Any]:
-    """Do one pass and return what it did."""
-    return asdict(retain_once(home, datetime.now(UTC).date(), market_days))
+def retain(home: Home, market_days: int, *, with_lake: bool = True) -> dict[str, Any]:
+    """Do one pass over the journal, then one over the lake, and return what they did."""
+    from trading_assets.store.lake_retention import LakeRetained, retain_lake
+
+    today = datetime.now(UTC).date()
+    journal = retain_once(home, today, market_days)
+    lake = retain_lake(home, today) if with_lake else LakeRetained({}, 0)
+    told = asdict(journal) | {"dropped_days": lake.dropped_days, "vacuumed_files": lake.vacuumed_files}
+    return told | {"problems": (*journal.problems, *lake.problems)}
+
+
+def retention_rules(market_days: int) -> dict[str, Any]:
+    """Return how long each stream of the journal and each table of the lake is kept, in days; None: for ever."""
+    from trading_assets.store.lake_retention import rules
+
+    return {
+        "streams": {"market": market_days, "trading": None, "ops": None},
+        "tables": {rule.table: rule.keep_days for rule in rules()},
+        "all_versions_of": [rule.table for rule in rules() if rule.keeps_versions],
+    }
 
 
 def retain_every(home: Home, market_days: int, seconds: float, tell: Callable[[dict[str, Any]], None]) -> None:
-    """Do a pass now and every so many seconds, until Ctrl-C or a request to end; a pass under way is finished."""
-    stop = threading.Event()
+    """Do a pass now and every so many seconds, until Ctrl-C or a request to end; a pass under way is finished.
+
+    The lake, whose days and versions grow old by the day, is gone through once a day.
+    """
+    stop, lake_at = threading.Event(), None
     wanted = [signal.SIGINT, signal.SIGTERM]
     if sys.platform == "win32":
         wanted.append(signal.SIGBREAK)
@@ -32,7 +52,9 @@ def retain_every(home: Home, market_days: int, seconds: float, tell: Callable[[d
     while not stop.is_set():
         if home.raw.is_dir():
             try:
-                tell(retain(home, market_days))
+                today = datetime.now(UTC).date()
+                tell(retain(home, market_days, with_lake=today != lake_at))
+                lake_at = today
             except TradingError as error:
                 tell(asdict(Retained(problems=(str(error),))))
         stop.wait(seconds)

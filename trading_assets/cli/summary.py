@@ -40,7 +40,7 @@ def summary(home: Home, title: str) -> dict[str, Any]:
                      "dataset_version": lake.version("learning_dataset")},
         "model": _model(home, lake),
         "latency_ms": _latency(home, lake),
-        "findings": _counts(lake, "findings", "check"),
+        "findings": _counts(lake, "findings", "check", pl.col("state") == "found"),
     }  # fmt: skip
 
 
@@ -48,8 +48,8 @@ def _rows(lake: Lake, table: str) -> int:
     return int(lake.scan(table).select(pl.len()).collect().item())
 
 
-def _counts(lake: Lake, table: str, column: str) -> dict[str, int]:
-    counted = lake.scan(table).group_by(column).len().sort(column).collect()
+def _counts(lake: Lake, table: str, column: str, where: pl.Expr | bool = True) -> dict[str, int]:
+    counted = lake.scan(table).filter(where).group_by(column).len().sort(column).collect()
     return {str(name): int(number) for name, number in counted.iter_rows()}
 
 
@@ -137,7 +137,7 @@ def _account(lake: Lake) -> dict[str, Any]:
 
 
 def _model(home: Home, lake: Lake) -> dict[str, Any]:
-    judged = lake.read("promotions").sort("judged_at")
+    judged = lake.read("promotions").filter(pl.col("action") != "hold").sort("judged_at")
     after = lake.scan("signals").filter(pl.col("model_version").is_not_null()).select(pl.len()).collect().item()
     if judged.is_empty():
         return {

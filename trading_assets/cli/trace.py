@@ -1,6 +1,7 @@
-"""`trading trace`: the whole chain of one decision or trade, from chart window to release, out of the lake.
+"""`trading trace`: the whole chain of one decision, from chart window to the models that learned from it, out of the lake.
 
-An id carries its time, so only the partitions around it are read.
+Ids of ours carry their time, so only the partitions around it are read; tickets of the broker carry none and are looked up
+by their column alone. Which id leads where is `cli.trace_start`; which dataset versions hold a decision, `store.dataset_rows`.
 """
 
 from __future__ import annotations
@@ -10,88 +11,153 @@ from typing import Any
 
 import polars as pl
 
-from trading_assets.core.errors import InputError
-from trading_assets.core.ids import ulid_time
-from trading_assets.store.lake import Lake
+from trading_assets.cli.trace_start import found_signal, model_of, near_days
+from trading_assets.store.dataset_rows import Held, versions_with
+from trading_assets.store.lake_rows import Ask, LakeRows, Row
+from trading_assets.store.writes import writes_of
 
 OPEN_ENDED_DAYS = 31
+PROVEN = ("chart_windows", "features", "signals", "candidates", "trades", "outcomes", "labels", "learning_dataset")
 
 
-def trace(lake: Lake, identifier: str) -> dict[str, Any]:
-    """Return the chain of a signal, candidate or trade as one object, stage by stage in the order of the data.
+def trace(root: Any, identifier: str) -> dict[str, Any]:
+    """Return the chain an id belongs to as one object, stage by stage in the order of the data.
 
-    Raises InputError when the text is no id, or the lake holds nothing of it.
+    `identifier`: a signal, candidate, trade or chain, an order's magic number or ticket, a position or a deal, a model or a
+    release. Raises InputError when it is none, or the lake holds nothing of it.
     """
-    try:
-        day = ulid_time(identifier).date()
-    except ValueError as error:
-        raise InputError("tracing", identifier, str(error), "take an id from `trading status` or a table") from error
-    near = [day, day + timedelta(days=1)]
-    signal = _signal(lake, identifier, near)
-    signal_id = signal["signal_id"]
-    orders = _rows(lake, "orders", pl.col("signal_id") == signal_id, dates=near)
-    trades = _rows(lake, "trades", pl.col("signal_id") == signal_id, dates=near)
+    rows = LakeRows(root)
+    if (model := model_of(rows, identifier)) is not None:
+        return {"asked": identifier, "model": _model(rows, model)}
+    signal = found_signal(rows, identifier)
+    return {"asked": identifier, **_chain(rows, signal)}
+
+
+def _chain(rows: LakeRows, signal: Row) -> dict[str, Any]:
+    near, its_own = near_days(signal["bar_close_at"]), pl.col("signal_id") == signal["signal_id"]
+    ensemble = its_own & pl.col("idea_id").is_null()
+    windows, feature_window, predictions, candidates, orders, states, trades, labels, versions, vectors, names = (
+        rows.ask(
+            Ask("chart_windows", its_own, near, order="timeframe"),
+            Ask("feature_windows", its_own, near),
+            Ask("predictions", ensemble, near, order="predictor"),
+            Ask("candidates", its_own, near, order="idea_id"),
+            Ask("orders", its_own, near, order="planned_at"),
+            Ask("raw_orders", its_own, near, ("magic", "state", "known_at", "reason", "retcode"), order="known_at"),
+            Ask("trades", its_own, near),
+            Ask("labels", its_own, near, order="idea_id"),
+            Ask("raw_decisions", its_own, near, ("date", "versions", "filters", "breakers")),
+            _feature_row(signal),
+            _feature_names(signal),
+        )
+    )
     later = _during(near, trades)
+    deals, marks, outcomes, events = rows.ask(
+        Ask("raw_deals", its_own, later, order="event_at"),
+        Ask("marks", its_own, later, order="event_at"),
+        Ask("outcomes", its_own, later),
+        Ask("pnl_events", its_own, later, order="event_at"),
+    )
     return {
         "signal": signal,
-        "chart_windows": _rows(lake, "chart_windows", pl.col("signal_id") == signal_id, dates=near),
-        "feature_window": _first(_rows(lake, "feature_windows", pl.col("signal_id") == signal_id, dates=near)),
-        "predictions": _rows(
-            lake, "predictions", (pl.col("signal_id") == signal_id) & pl.col("idea_id").is_null(), dates=near
-        ),
-        "candidates": _rows(lake, "candidates", pl.col("signal_id") == signal_id, dates=near),
+        "chart_windows": windows,
+        "feature_window": _first(feature_window),
+        "features": _named(vectors, names),
+        "predictions": predictions,
+        "candidates": candidates,
+        "filters": versions[0]["filters"] if versions else [],
+        "breakers": versions[0]["breakers"] if versions else [],
         "orders": orders,
+        "order_states": states,
         "trade": _first(trades),
-        "deals": _rows(lake, "raw_deals", pl.col("signal_id") == signal_id, dates=later),
-        "marks": _rows(lake, "marks", pl.col("signal_id") == signal_id, dates=later),
-        "outcome": _first(_rows(lake, "outcomes", pl.col("signal_id") == signal_id, dates=later)),
-        "pnl_events": _rows(lake, "pnl_events", pl.col("signal_id") == signal_id, dates=later),
-        "labels": _rows(lake, "labels", pl.col("signal_id") == signal_id, dates=near),
-        "learning": _learning(lake, signal_id, near),
+        "deals": deals,
+        "marks": marks,
+        "outcome": _first(outcomes),
+        "pnl_events": events,
+        "labels": labels,
+        "learning": _learning(rows, signal, near),
+        "provenance": {
+            "versions": versions[0]["versions"] if versions else {},
+            "written": writes_of(rows, PROVEN, signal["date"]),
+        },
     }
 
 
-def _signal(lake: Lake, identifier: str, near: list[date]) -> dict[str, Any]:
-    """Find the decision an id belongs to: its own, its candidate's or its trade's."""
-    owners = (("signals", "signal_id"), ("orders", "trade_id"), ("trades", "trade_id"), ("candidates", "idea_id"))
-    for table, column in owners:
-        found = _rows(lake, table, pl.col(column) == identifier, dates=near)
-        if found:
-            row = _first(_rows(lake, "signals", pl.col("signal_id") == found[0]["signal_id"], dates=near))
-            if row is not None:
-                return row
-    raise InputError(
-        "tracing", identifier, "no signal, candidate or trade of that id is in the lake",
-        "check the id, or ingest the journal first: trading materialise ingest",
+def _feature_row(signal: Row) -> Ask:
+    """The features of the decision's bar, of the same set; the row rests on the day of the bar's open."""
+    where = pl.all_horizontal(
+        pl.col(name) == signal[of]
+        for name, of in (
+            ("tenant", "tenant"), ("account", "account"), ("symbol", "symbol"), ("timeframe", "timeframe"),
+            ("open_at", "bar_open_at"), ("feature_set_version", "feature_set_version"),
+        )
     )  # fmt: skip
+    return Ask("features", where, [signal["bar_open_at"].date()], ("values",))
 
 
-def _during(near: list[date], trades: list[dict[str, Any]]) -> list[date]:
+def _feature_names(signal: Row) -> Ask:
+    of_set = (pl.col("registry") == "features") & (pl.col("feature_set_version") == signal["feature_set_version"])
+    return Ask("feature_definitions", of_set, None, ("name",), order="index")
+
+
+def _named(vectors: list[Row], names: list[Row]) -> dict[str, float | None]:
+    """Return the features by name; empty when the row is not in the lake, or its set has no names any more."""
+    values = vectors[0]["values"] if vectors else []
+    if len(values) != len(names):
+        return {}
+    # What cannot be computed yet is no number: null in JSON.
+    return {row["name"]: value if value == value else None for row, value in zip(names, values, strict=True)}
+
+
+def _during(near: list[date], trades: list[Row]) -> list[date]:
     """Return the days a trade lived, and the next one for records known late."""
     if not trades:
         return near
     closed = trades[0]["closed_at"]
     last = closed.date() + timedelta(days=1) if closed else near[0] + timedelta(days=OPEN_ENDED_DAYS)
-    return [near[0] + timedelta(days=n) for n in range((max(last, near[1]) - near[0]).days + 1)]
+    return [near[0] + timedelta(days=n) for n in range((max(last, near[-1]) - near[0]).days + 1)]
 
 
-def _learning(lake: Lake, signal_id: str, near: list[date]) -> dict[str, Any]:
-    """Return how many rows of the dataset came of it, and the models trained and judged on them."""
-    rows = _rows(lake, "learning_dataset", pl.col("signal_id") == signal_id, dates=near, without=("features",))
-    ends = [row["label_end_at"] for row in rows]
-    models = _rows(lake, "meta_models", pl.col("trained_at") >= max(ends), without=("evaluation",)) if ends else []
-    versions = [model["model_version"] for model in models]
-    promotions = _rows(lake, "promotions", pl.col("model_version").is_in(versions)) if versions else []
-    return {"dataset_rows": rows, "models": models, "promotions": promotions}
+def _learning(rows: LakeRows, signal: Row, near: list[date]) -> dict[str, Any]:
+    """Return the rows of the dataset that came of it, the versions that hold them, and the models trained on those."""
+    its_own = pl.col("signal_id") == signal["signal_id"]
+    every = pl.lit(value=True)
+    entered, recorded, models, promotions = rows.ask(
+        Ask("learning_dataset", its_own, near, without=("features",), order="idea_id"),
+        Ask("dataset_versions", every, None, order="delta_version"),
+        Ask("meta_models", every, None, without=("evaluation",), order="trained_at"),
+        Ask("promotions", every, None, order="judged_at"),
+    )
+    held = versions_with(rows, signal["signal_id"], near, recorded, is_held=bool(entered))
+    trained = [model for model in models if _is_in(model["dataset_version"], held)]
+    names = {model["model_version"] for model in trained}
+    return {
+        "dataset_rows": entered,
+        "dataset_versions": [{"first": one.first, "last": one.last} for one in held],
+        "models": trained,
+        "promotions": [one for one in promotions if one["model_version"] in names],
+    }
 
 
-def _rows(
-    lake: Lake, table: str, where: pl.Expr, *, dates: list[date] | None = None, without: tuple[str, ...] = ()
-) -> list[dict[str, Any]]:
-    frame = lake.scan(table, dates=dates).filter(where).drop(without).collect()
-    order = [name for name in ("event_at", "known_at", "planned_at", "idea_id", "timeframe") if name in frame.columns]
-    return frame.sort(order[:1]).to_dicts() if order else frame.to_dicts()
+def _is_in(version: int, held: list[Held]) -> bool:
+    return any(one.first <= version and (one.last is None or version <= one.last) for one in held)
 
 
-def _first(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
+def _model(rows: LakeRows, model: Row) -> dict[str, Any]:
+    """Return what is known of a model: its training, the dataset it learned from, what was judged and where it is used."""
+    mine = pl.col("model_version") == model["model_version"]
+    versions, promotions, loads = rows.ask(
+        Ask("dataset_versions", pl.col("delta_version") == model["dataset_version"], None),
+        Ask("promotions", mine, None, order="judged_at"),
+        Ask("raw_release_loads", mine, None, ("known_at", "release_id", "is_accepted", "reason"), order="known_at"),
+    )
+    return {
+        "training": {name: value for name, value in model.items() if name != "evaluation"},
+        "dataset_version": _first(versions),
+        "promotions": promotions,
+        "release_loads": loads,
+    }
+
+
+def _first(rows: list[Row]) -> Row | None:
     return rows[0] if rows else None

@@ -36,7 +36,7 @@ from trading_assets.core.errors import UnavailableError
 from trading_assets.core.market.sessions import is_market_open
 from trading_assets.store.files import replace_atomically
 from trading_assets.store.home import Home
-from trading_assets.store.lake import Lake
+from trading_assets.store.seals import sealing_lake
 
 SYMBOLS = ("EURUSD", "GBPUSD")
 HISTORY_DAYS = 20
@@ -79,7 +79,7 @@ def _prepare(home: Home) -> None:
     """Fill the lake with what there is and build the docs, so that no page is empty."""
     with steps() as progress:
         with step(progress, "Tables of the lake"):
-            Lake(home.lake).ensure_tables()
+            sealing_lake(home).ensure_tables()
         run_with_progress(progress, "marts", "Marts and their tests (dbt)")
         run_with_progress(progress, "docs", "Data docs (dbt)")
 

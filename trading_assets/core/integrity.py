@@ -7,7 +7,7 @@ lives with the assets; the chain of the journal is verified by its own store.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -39,9 +39,13 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     expectation: str
     observed: str
     repair: str
+    table: str = ""
+    """Table whose rows are not as they must be; empty when it is about none."""
+    day: date | None = None
+    """Day of the partition it is about."""
 
-    def record(self, at: datetime, chain_id: str) -> Finding:
-        """Return it as a record of the journal, found at `at`."""
+    def record(self, at: datetime, chain_id: str, state: Literal["found", "resolved"] = "found") -> Finding:
+        """Return it as a record of the journal, found, or not found any more, at `at`."""
         return Finding(
             tenant=self.tenant,
             account=self.account,
@@ -54,6 +58,9 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
             expectation=self.expectation,
             observed=self.observed,
             repair=self.repair,
+            table=self.table,
+            day=self.day.isoformat() if self.day is not None else "",
+            state=state,
         )
 
 
@@ -65,9 +72,10 @@ def _differences(
     expectation: str,
     observed: str,
     repair: str,
+    table: str,
     severity: Severity = "error",
 ) -> list[Difference]:
-    """Make one difference of each row; `subject`, `expectation` and `observed` may name columns in braces."""
+    """Make one difference of each row, about its day of `table`; the texts may name columns in braces."""
     return [
         Difference(
             check=check,
@@ -78,6 +86,8 @@ def _differences(
             expectation=expectation.format(**row),
             observed=observed.format(**row),
             repair=repair,
+            table=table,
+            day=row.get("date"),
         )
         for row in rows.iter_rows(named=True)
     ]
@@ -89,6 +99,7 @@ def executed_decisions_have_trades(orders: pl.DataFrame, trades: pl.DataFrame) -
     return _differences(
         filled.join(trades, on=[*_OWNER, "trade_id"], how="anti"),
         "executed_decisions_have_trades",
+        table="trades",
         subject="signal {signal_id}",
         expectation="trade {trade_id}, since {filled_lots} lots of its order were filled",
         observed="no such trade",
@@ -98,9 +109,12 @@ def executed_decisions_have_trades(orders: pl.DataFrame, trades: pl.DataFrame) -
 
 def closed_trades_have_outcomes(trades: pl.DataFrame, outcomes: pl.DataFrame) -> list[Difference]:
     """Every trade that is closed has an outcome."""
+    closed_on = pl.col("closed_at").cast(pl.Datetime("us", "UTC")).dt.date()
+    closed = trades.filter(~pl.col("is_open")).with_columns(date=closed_on)
     return _differences(
-        trades.filter(~pl.col("is_open")).join(outcomes, on=[*_OWNER, "trade_id"], how="anti"),
+        closed.join(outcomes, on=[*_OWNER, "trade_id"], how="anti"),
         "closed_trades_have_outcomes",
+        table="outcomes",
         subject="trade {trade_id}",
         expectation="an outcome, since it was closed at {closed_at}",
         observed="none",
@@ -118,6 +132,7 @@ def trades_have_decisions(trades: pl.DataFrame, signals: pl.DataFrame) -> list[D
         *_differences(
             unknown,
             "trades_have_decisions",
+            table="signals",
             subject="trade {trade_id}",
             expectation="decision {signal_id}",
             observed="no such decision",
@@ -126,6 +141,7 @@ def trades_have_decisions(trades: pl.DataFrame, signals: pl.DataFrame) -> list[D
         *_differences(
             other,
             "trades_have_decisions",
+            table="trades",
             subject="trade {trade_id}",
             expectation="candidate {chosen_idea}, which decision {signal_id} chose",
             observed="candidate {idea_id}",
@@ -141,6 +157,7 @@ def outcomes_equal_trades(outcomes: pl.DataFrame, trades: pl.DataFrame) -> list[
     return _differences(
         joined.filter(pl.col("stated_pnl") != pl.col("net_pnl")),
         "outcomes_equal_trades",
+        table="outcomes",
         subject="trade {trade_id}",
         expectation="net profit {net_pnl}, by its deals",
         observed="{stated_pnl} in its outcome",
@@ -153,6 +170,7 @@ def windows_are_equal(chart_windows: pl.DataFrame) -> list[Difference]:
     return _differences(
         chart_windows.filter(~pl.col("is_equal")),
         "windows_are_equal",
+        table="chart_windows",
         subject="window of signal {signal_id}, {timeframe}",
         expectation="hash {recorded_sha256}, as the decision recorded it",
         observed="{recomputed_sha256} from the lake's bars",
@@ -165,6 +183,7 @@ def features_are_equal(feature_windows: pl.DataFrame) -> list[Difference]:
     return _differences(
         feature_windows.filter(~(pl.col("is_equal") & pl.col("is_vector_equal"))),
         "features_are_equal",
+        table="feature_windows",
         subject="features of signal {signal_id}",
         expectation="hash {recorded_sha256_raw}, as the decision recorded it",
         observed="{recomputed_sha256_raw} recomputed, vector equal: {is_vector_equal}",
@@ -175,11 +194,13 @@ def features_are_equal(feature_windows: pl.DataFrame) -> list[Difference]:
 def keys_are_unique(table: str, rows: pl.DataFrame, key: Sequence[str]) -> list[Difference]:
     """A table's key names one row."""
     columns = list(dict.fromkeys([*_OWNER, *key]))
-    repeated = rows.group_by(columns, maintain_order=True).len().filter(pl.col("len") > 1)
+    day = [pl.col("date").max()] if "date" in rows.columns and "date" not in key else []
+    repeated = rows.group_by(columns, maintain_order=True).agg(pl.len(), *day).filter(pl.col("len") > 1)
     named = ", ".join(f"{name} {{{name}}}" for name in columns if name not in _OWNER)
     return _differences(
         repeated,
         "keys_are_unique",
+        table=table,
         subject=f"{table}, {named}",
         expectation="one row",
         observed="{len} rows",
@@ -195,6 +216,8 @@ class Count(msgspec.Struct, frozen=True, kw_only=True):
     account: str
     rows_in: int
     rows_out: int
+    table: str = ""
+    day: date | None = None
 
 
 def counts_agree(counts: Iterable[Count]) -> list[Difference]:
@@ -209,18 +232,22 @@ def counts_agree(counts: Iterable[Count]) -> list[Difference]:
             expectation=f"{count.rows_in} rows, as many as went in",
             observed=f"{count.rows_out} rows",
             repair=_REBUILD,
+            table=count.table,
+            day=count.day,
         )
         for count in counts
         if count.rows_in != count.rows_out
     ]
 
 
-def counts_by_owner(step: str, source: pl.DataFrame, result: pl.DataFrame, key: str) -> list[Count]:
+def counts_by_owner(
+    step: str, source: pl.DataFrame, result: pl.DataFrame, key: str, *, table: str = "", day: date | None = None
+) -> list[Count]:
     """Count the distinct keys of source and result for each tenant and account."""
     entered = source.group_by(_OWNER).agg(rows_in=pl.col(key).n_unique())
     came = result.group_by(_OWNER).agg(rows_out=pl.len())
     joined = entered.join(came, on=_OWNER, how="full", coalesce=True).fill_null(0).sort(_OWNER)
-    return [Count(step=step, **row) for row in joined.iter_rows(named=True)]
+    return [Count(step=step, table=table, day=day, **row) for row in joined.iter_rows(named=True)]
 
 
 def bars_have_no_gaps(bars: pl.DataFrame, longest: timedelta = LONGEST_GAP) -> list[Difference]:
@@ -244,6 +271,7 @@ def bars_have_no_gaps(bars: pl.DataFrame, longest: timedelta = LONGEST_GAP) -> l
     return _differences(
         gaps,
         "bars_have_no_gaps",
+        table="bars",
         subject="{symbol} {timeframe} from {close_at} to {next_open_at}",
         expectation="bars while the market was open",
         observed="none for {minutes} minutes",
@@ -271,6 +299,7 @@ def no_component_was_silent(health: pl.DataFrame) -> list[Difference]:
     return _differences(
         rows,
         "no_component_was_silent",
+        table="system_health",
         subject="{component} in the hour from {hour_at}",
         expectation="a heartbeat at every interval while the market was open",
         observed="none for {minutes} minutes",
@@ -286,6 +315,7 @@ def no_cent_is_lost(tenant: str, account: str, counted: Conservation) -> list[Di
     return [
         Difference(
             check="no_cent_is_lost",
+            table="pnl_events",
             severity="error",
             tenant=tenant,
             account=account,

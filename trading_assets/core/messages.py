@@ -14,7 +14,7 @@ import msgspec
 
 from trading_assets.core.fields import Magic, doc
 from trading_assets.core.records.decisions import TraderLimits
-from trading_assets.core.records.record import Action, OrderState, Side, Suggestion
+from trading_assets.core.records.record import Action, Execution, Filling, OrderState, Side, Suggestion, TradeMode
 
 PROTOCOL_VERSION = 1
 
@@ -73,13 +73,8 @@ class SymbolFacts(msgspec.Struct, frozen=True, kw_only=True):
     stops_level: Annotated[int, doc("Least distance of stop and target.", "points", "terminal")]
     freeze_level: Annotated[int, doc("Distance within which orders are frozen.", "points", "terminal")]
     filling_mode: Annotated[int, doc("Bit mask: 1 FOK, 2 IOC.", source="terminal")]
-    trade_exemode: Annotated[
-        Literal["request", "instant", "market", "exchange"], doc("How orders are executed.", source="terminal")
-    ] = "market"
-    trade_mode: Annotated[
-        Literal["full", "long_only", "short_only", "close_only", "disabled"],
-        doc("What may be traded.", source="terminal"),
-    ] = "full"
+    trade_exemode: Annotated[Execution, doc("How orders are executed.", source="terminal")] = "market"
+    trade_mode: Annotated[TradeMode, doc("What may be traded.", source="terminal")] = "full"
     volume_limit: Annotated[
         Decimal, doc("Largest volume of all positions and orders one way; 0 when not limited.", "lots", "terminal")
     ] = Decimal(0)
@@ -343,9 +338,7 @@ class OrderCommand(Message, frozen=True, kw_only=True, tag="order"):
     deviation: Annotated[int, doc("Largest slippage to accept.", "points", "strategy")]
     deadline_msc: Annotated[int, doc("Server time after which it must be refused.", "ms", "daemon")]
     comment: Annotated[str, doc("Label for people, 31 characters at most.", source="daemon")]
-    filling: Annotated[
-        Literal["FOK", "IOC", "RETURN"], doc("What becomes of volume that cannot be filled.", source="daemon")
-    ] = "IOC"
+    filling: Annotated[Filling, doc("What becomes of volume that cannot be filled.", source="daemon")] = "IOC"
     known_bid: Annotated[float, doc("Bid the decision saw; 0 when not told.", "price", "decision")] = 0.0
     known_ask: Annotated[float, doc("Ask the decision saw; 0 when not told.", "price", "decision")] = 0.0
     quote_msc: Annotated[int, doc("Server time of that quote; 0 when not told.", "ms", "decision")] = 0
@@ -364,9 +357,7 @@ class CloseCommand(Message, frozen=True, kw_only=True, tag="close"):
     deviation: Annotated[int, doc("Largest slippage to accept.", "points", "strategy")]
     deadline_msc: Annotated[int, doc("Server time after which it must be refused.", "ms", "daemon")]
     comment: Annotated[str, doc("Label for people.", source="daemon")]
-    filling: Annotated[
-        Literal["FOK", "IOC", "RETURN"], doc("What becomes of volume that cannot be filled.", source="daemon")
-    ] = "IOC"
+    filling: Annotated[Filling, doc("What becomes of volume that cannot be filled.", source="daemon")] = "IOC"
 
 
 class ModifyCommand(Message, frozen=True, kw_only=True, tag="modify"):

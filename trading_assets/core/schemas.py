@@ -28,6 +28,7 @@ def json_schemas() -> dict[str, dict[str, Any]]:
 
 
 def _schema(union: Any, description: str) -> dict[str, Any]:
-    schema = msgspec.json.schema(union)
+    # Through JSON and back: a default that is an empty tuple is an empty array there.
+    schema = msgspec.json.decode(msgspec.json.encode(msgspec.json.schema(union)))
     definitions = schema.pop("$defs")
     return {"$schema": _DIALECT, "description": description, **schema, "$defs": definitions}

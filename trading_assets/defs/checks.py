@@ -1,35 +1,43 @@
-"""Integrity: what must always be true of the record, as asset checks and as findings in the journal.
+"""What each check of the record reads, over which days, and the asset it belongs to in Dagster.
 
-What the checks are lives in `core.integrity`; here are the tables each reads and the asset it belongs to. A check runs
-after its asset is written and every ten minutes; a finding is a record, not a failure.
+What the checks are lives in `core.integrity` and `core.completeness`; when they run together, what is recorded of what they
+find and what is done about it is `defs.selfcheck`. After a run the checks of its tables look at the days that it wrote.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from trading_assets.core import ids, integrity
+from trading_assets.core import completeness, integrity
 from trading_assets.core.integrity import Difference
-from trading_assets.core.learning.dataset import KEY
+from trading_assets.core.tables import TABLES
 from trading_assets.core.trades.ledger import conservation
-from trading_assets.defs.ops import OPS_ACCOUNT, OPS_TENANT, write_ops
+from trading_assets.defs.partitions import LATE_DAYS
 from trading_assets.defs.resources import Storage
-from trading_assets.defs.table_asset import conform, materialised, whole_table_asset
-from trading_assets.store.home import Home
-from trading_assets.store.journal import verify
+from trading_assets.defs.tasks import RANGE_TAGS
+from trading_assets.store.ingestion import marked_reached
 from trading_assets.store.lake import Lake
 
 SHOWN = 20
-CheckLake = Callable[[Lake], list[Difference]]
+LONGEST_TRADE_DAYS = 14
+"""Trades longer than this are looked at when the whole history is."""
+LABEL_REACH_DAYS = 7
+"""After so many days of bars no label of a day still waits."""
+WITHIN_A_JOB = timedelta(minutes=15)
+"""Tables that one job writes one after the other may differ for so long."""
+
+OWNER = ["tenant", "account"]
+Days = Collection[date] | None
+CheckLake = Callable[[Storage, Days], list[Difference]]
 
 
 @dataclass(frozen=True)
 class Check:
-    """One check: the asset it belongs to, the other tables it reads, and how it is made."""
+    """One check: the asset it belongs to, the other tables it reads, and how it is made over some days, or all for None."""
 
     name: str
     asset: str
@@ -37,75 +45,174 @@ class Check:
     run: CheckLake
 
 
-def _windows(lake: Lake) -> list[Difference]:
-    return integrity.windows_are_equal(lake.scan("chart_windows").filter(~pl.col("is_equal")).collect())
+def near(days: Days, before: int, after: int) -> Days:
+    """Return the days and so many before and after each."""
+    if days is None:
+        return None
+    return {day + timedelta(days=shift) for day in days for shift in range(-before, after + 1)}
 
 
-def _features(lake: Lake) -> list[Difference]:
+def _windows(storage: Storage, days: Days) -> list[Difference]:
+    unequal = storage.lake.scan("chart_windows", dates=days).filter(~pl.col("is_equal"))
+    return integrity.windows_are_equal(unequal.collect())
+
+
+def _features(storage: Storage, days: Days) -> list[Difference]:
     unequal = ~(pl.col("is_equal") & pl.col("is_vector_equal"))
-    return integrity.features_are_equal(lake.scan("feature_windows").filter(unequal).collect())
+    return integrity.features_are_equal(storage.lake.scan("feature_windows", dates=days).filter(unequal).collect())
 
 
-def _executed(lake: Lake) -> list[Difference]:
-    return integrity.executed_decisions_have_trades(lake.read("orders"), lake.read("trades"))
+def _executed(storage: Storage, days: Days) -> list[Difference]:
+    orders = storage.lake.read("orders", dates=near(days, 1, 0))
+    return integrity.executed_decisions_have_trades(orders, storage.lake.read("trades", dates=near(days, 2, 1)))
 
 
-def _decided(lake: Lake) -> list[Difference]:
-    signals = lake.read("signals", columns=["tenant", "account", "signal_id", "idea_id"])
-    return integrity.trades_have_decisions(lake.read("trades"), signals)
+def _decided(storage: Storage, days: Days) -> list[Difference]:
+    signals = storage.lake.read("signals", dates=near(days, 1, 1), columns=[*OWNER, "signal_id", "idea_id"])
+    return integrity.trades_have_decisions(
+        storage.lake.read("trades", dates=near(days, 0, 1) if days else days), signals
+    )
 
 
-def _ended(lake: Lake) -> list[Difference]:
-    return integrity.closed_trades_have_outcomes(lake.read("trades"), lake.read("outcomes"))
+def _ending(lake: Lake, days: Days) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the trades of the days or closed on them, and the outcomes they can have."""
+    if not days:
+        return lake.read("trades", dates=days), lake.read("outcomes", dates=days)
+    since = min(days) - timedelta(days=LONGEST_TRADE_DAYS)
+    trades = lake.read("trades", since=since)
+    of_days = pl.col("date").is_in(list(days)) | pl.col("closed_at").dt.date().is_in(list(days))
+    return trades.filter(of_days), lake.read("outcomes", since=since)
 
 
-def _told_alike(lake: Lake) -> list[Difference]:
-    return integrity.outcomes_equal_trades(lake.read("outcomes"), lake.read("trades"))
+def _ended(storage: Storage, days: Days) -> list[Difference]:
+    return integrity.closed_trades_have_outcomes(*_ending(storage.lake, days))
 
 
-def _every_decision(lake: Lake) -> list[Difference]:
-    key = ["tenant", "account", "signal_id"]
-    counts = integrity.counts_by_owner("raw_decisions to signals", lake.read("raw_decisions", columns=key), lake.read("signals", columns=key), "signal_id")  # fmt: skip
-    return integrity.counts_agree(counts)
+def _told_alike(storage: Storage, days: Days) -> list[Difference]:
+    trades, outcomes = _ending(storage.lake, days)
+    return integrity.outcomes_equal_trades(outcomes, trades)
 
 
-def _keys(lake: Lake) -> list[Difference]:
-    keys = lake.scan("learning_dataset").select(KEY).collect()
-    return integrity.keys_are_unique("learning_dataset", keys, KEY)
+COUNTED = (
+    ("raw_decisions", "signals", "signal_id"),
+    ("signals", "feature_windows", "signal_id"),
+    ("raw_outcomes", "outcomes", "trade_id"),
+)
+"""Steps from which every distinct key comes out once."""
 
 
-def _gaps(lake: Lake) -> list[Difference]:
-    bars = lake.scan("bars").filter(pl.col("timeframe") == "M5").collect()
-    return integrity.bars_have_no_gaps(bars)
+def _counts(storage: Storage, days: Days) -> list[Difference]:
+    lake, found = storage.lake, []
+    for source, result, key in COUNTED:
+        entered, came = lake.rows_by_date(source), lake.rows_by_date(result)
+        # What the logs say is enough for the days on which they say the same.
+        unequal = [day for day in entered.keys() | came.keys() if entered.get(day) != came.get(day) and (days is None or day in days)]  # fmt: skip
+        for day in sorted(unequal):
+            first, last = (lake.read(table, dates=[day], columns=[*OWNER, key]) for table in (source, result))
+            step = f"{source} to {result} of {day}"
+            found += integrity.counts_agree(integrity.counts_by_owner(step, first, last, key, table=result, day=day))
+    return found
 
 
-def _silence(lake: Lake) -> list[Difference]:
-    health = lake.scan("system_health").filter(pl.col("silent_open_s") > 0.0).collect()
-    return integrity.no_component_was_silent(health)
+def _keys(storage: Storage, days: Days) -> list[Difference]:
+    found = []
+    for name, table in TABLES.items():
+        if table.key:
+            columns = list(dict.fromkeys([*OWNER, "date", *table.key]))
+            found += integrity.keys_are_unique(
+                name, storage.lake.scan(name, dates=days).select(columns).collect(), table.key
+            )
+    return found
 
 
-def _conserved(lake: Lake) -> list[Difference]:
+def _gaps(storage: Storage, days: Days) -> list[Difference]:
+    bars = storage.lake.scan("bars", dates=near(days, 1, 1)).filter(pl.col("timeframe") == "M5")
+    return integrity.bars_have_no_gaps(
+        bars.select(*OWNER, "date", "symbol", "timeframe", "open_at", "close_at").collect()
+    )
+
+
+def _quoted(storage: Storage, days: Days) -> list[Difference]:
+    chart = [*OWNER, "symbol"]
+    opened = pl.col("event_at").dt.truncate("1m")
+    quotes = storage.lake.scan("raw_quotes", dates=near(days, 0, LATE_DAYS)).select(
+        *chart, "known_at", "event_at", open_at=opened
+    )
+    # What came later than a day is in no bar, by the rule of late data; and a bar that still forms is in nobody's sight.
+    timely = quotes.filter(pl.col("known_at").dt.date() - pl.col("event_at").dt.date() <= timedelta(days=LATE_DAYS))
+    minutes = timely.select(*chart, "open_at", date=pl.col("open_at").dt.date()).unique().collect()
+    if days is not None:
+        minutes = minutes.filter(pl.col("date").is_in(list(days)))
+    reached = [(*owner, at) for owner, at in marked_reached(storage.home).items()]
+    ends = pl.DataFrame(reached, schema={"tenant": pl.String, "account": pl.String, "reached": pl.Datetime("us", "UTC")}, orient="row")  # fmt: skip
+    closed = minutes.join(ends, on=OWNER).filter(pl.col("open_at") + timedelta(minutes=1) <= pl.col("reached"))
+    bars = storage.lake.scan("bars", dates=days).filter(pl.col("timeframe") == "M1").select(*chart, "open_at").collect()
+    return completeness.bars_cover_quotes(closed, bars)
+
+
+def _labelled(storage: Storage, days: Days) -> list[Difference]:
+    lake = storage.lake
+    if not (bars := lake.dates("bars")):
+        return []
+    passed = [day for day in lake.dates("candidates") if day < bars[-1] - timedelta(days=LABEL_REACH_DAYS)]
+    looked = passed if days is None else sorted(set(passed) & set(days))
+    if not looked:
+        return []
+    labels = lake.scan("labels", dates=looked).select(*OWNER, "idea_id").collect()
+    return completeness.labels_are_complete(lake.read("candidates", dates=looked), labels)
+
+
+def _learned(storage: Storage, days: Days) -> list[Difference]:  # noqa: ARG001 - the logs tell which days to read
+    lake = storage.lake
+    labels, rows = lake.rows_by_date("labels"), lake.rows_by_date("learning_dataset")
+    unequal = [day for day in labels.keys() | rows.keys() if labels.get(day) != rows.get(day)]
+    # The hourly job adds the rows right after the labels.
+    if not unequal or datetime.now(UTC) - lake.committed_at("labels", lake.version("labels")) < WITHIN_A_JOB:
+        return []
+    key = [*OWNER, "date", "idea_id"]
+    ideas, learned = (lake.scan(name, dates=unequal).select(key).collect() for name in ("labels", "learning_dataset"))
+    return completeness.labelled_candidates_are_learned(ideas, learned)
+
+
+def _silence(storage: Storage, days: Days) -> list[Difference]:
+    health = storage.lake.scan("system_health", dates=days).filter(pl.col("silent_open_s") > 0.0)
+    return integrity.no_component_was_silent(health.collect())
+
+
+def _conserved(storage: Storage, days: Days) -> list[Difference]:  # noqa: ARG001 - money adds up over all days or not at all
+    lake = storage.lake
     deals, events = lake.read("raw_deals"), lake.read("pnl_events")
-    balances = lake.read("raw_accounts").unique(["tenant", "account"], keep="last", maintain_order=True)
+    booked_at = lake.committed_at("pnl_events", lake.version("pnl_events"))
+    if deals.height and deals["known_at"].max() > booked_at:  # type: ignore[operator]
+        return []  # The hourly ledger has these deals still to book.
+    balances = lake.read("raw_accounts", columns=[*OWNER, "balance"]).unique(OWNER, keep="last", maintain_order=True)
     found: list[Difference] = []
-    for tenant, account, balance in balances.select("tenant", "account", "balance").iter_rows():
+    for tenant, account, balance in balances.iter_rows():
         mine = (pl.col("tenant") == tenant) & (pl.col("account") == account)
         counted = conservation(deals.filter(mine), events.filter(mine), balance)
         found += integrity.no_cent_is_lost(tenant, account, counted)
     return found
 
 
+def _rated(storage: Storage, days: Days) -> list[Difference]:
+    return completeness.money_has_a_rate(storage.lake.read("equity_daily", dates=days))
+
+
 CHECK_LIST: tuple[Check, ...] = (
     Check("windows_are_equal", "chart_windows", (), _windows),
     Check("features_are_equal", "feature_windows", (), _features),
-    Check("every_decision_is_a_signal", "signals", ("raw_decisions",), _every_decision),
+    Check("counts_agree", "signals", ("raw_decisions", "feature_windows", "raw_outcomes", "outcomes"), _counts),
     Check("executed_decisions_have_trades", "trades", ("orders",), _executed),
     Check("trades_have_decisions", "trades", ("signals",), _decided),
     Check("closed_trades_have_outcomes", "trades", ("outcomes",), _ended),
     Check("outcomes_equal_trades", "trades", ("outcomes",), _told_alike),
     Check("no_cent_is_lost", "pnl_events", ("raw_deals", "raw_accounts"), _conserved),
+    Check("money_has_a_rate", "equity_daily", (), _rated),
+    Check("labels_are_complete", "labels", ("candidates", "bars"), _labelled),
+    Check("labelled_candidates_are_learned", "learning_dataset", ("labels",), _learned),
     Check("keys_are_unique", "learning_dataset", (), _keys),
     Check("bars_have_no_gaps", "bars", (), _gaps),
+    Check("bars_cover_quotes", "bars", ("raw_quotes",), _quoted),
     Check("no_component_was_silent", "system_health", (), _silence),
 )
 
@@ -123,72 +230,25 @@ def _as_result(found: Sequence[Difference]) -> dg.AssetCheckResult:
     )
 
 
+def _days_of_run(tags: dict[str, str]) -> Days:
+    """Return the days a run was over; None, which is all, when it was over none."""
+    first, last = (tags.get(tag) for tag in RANGE_TAGS)
+    if first is None or last is None:
+        return None
+    start, end = date.fromisoformat(first), date.fromisoformat(last)
+    return {start + timedelta(days=n) for n in range((end - start).days + 1)}
+
+
 def _asset_check(check: Check) -> dg.AssetChecksDefinition:
+    rule = getattr(integrity, check.name, None) or getattr(completeness, check.name, None)
+
     @dg.asset_check(
-        asset=check.asset, name=check.name, additional_deps=list(check.also_reads),
-        description=(getattr(integrity, check.name, None) or check.run).__doc__,
+        asset=check.asset, name=check.name, additional_deps=list(check.also_reads), description=(rule or check.run).__doc__,
     )  # fmt: skip
-    def run(storage: Storage) -> dg.AssetCheckResult:
-        return _as_result(check.run(storage.lake))
+    def run(context: dg.AssetCheckExecutionContext, storage: Storage) -> dg.AssetCheckResult:
+        return _as_result(check.run(storage, _days_of_run(dict(context.run.tags))))
 
     return run
 
 
-def chain_faults(home: Home) -> list[Difference]:
-    """Verify the journal's chain; each fault as a difference."""
-    return [
-        Difference(
-            check="journal_chain", severity="error", tenant=OPS_TENANT, account=OPS_ACCOUNT,
-            subject=f"{fault.segment} line {fault.line}", expectation=fault.expectation, observed=fault.observed, repair=fault.repair,
-        )
-        for fault in verify(home.raw).faults
-    ]  # fmt: skip
-
-
-@whole_table_asset(
-    "findings",
-    [
-        "chart_windows",
-        "feature_windows",
-        "signals",
-        "orders",
-        "trades",
-        "outcomes",
-        "pnl_events",
-        "bars",
-        "learning_dataset",
-        "system_health",
-    ],
-)
-def findings(storage: Storage) -> dg.MaterializeResult[Any]:
-    now = datetime.now(UTC)
-    lake = storage.lake
-    found = [*chain_faults(storage.home), *(one for check in CHECK_LIST for one in check.run(lake))]
-    fresh = _not_known(lake, found)
-    records = [one.record(now, ids.ulid(now, "finding", one.check, one.subject)) for one in fresh]
-    if records:
-        write_ops(storage.home, records)
-        rows = pl.DataFrame([_row(one, now) for one in fresh], schema_overrides={"event_at": pl.Datetime("us", "UTC"), "known_at": pl.Datetime("us", "UTC")})  # fmt: skip
-        lake.append("findings", conform("findings", rows, date=now.date()))
-    return materialised(None, len(fresh), rows_in=len(found))
-
-
-def _row(one: Difference, now: datetime) -> dict[str, Any]:
-    return {name: getattr(one, name) for name in one.__struct_fields__} | {"event_at": now, "known_at": now}
-
-
-def _not_known(lake: Lake, found: Sequence[Difference]) -> list[Difference]:
-    """Leave out what was found before: a finding is recorded once, however often it is seen."""
-    columns = ["tenant", "account", "check", "subject", "observed"]
-    known = set(lake.read("findings", columns=columns).iter_rows())
-    return [one for one in found if (one.tenant, one.account, one.check, one.subject, one.observed) not in known]
-
-
-@whole_table_asset("transforms", ["raw_transforms"])
-def transforms(storage: Storage) -> dg.MaterializeResult[Any]:
-    frame = conform("transforms", storage.lake.read("raw_transforms"))
-    storage.lake.replace("transforms", frame)
-    return materialised(None, frame.height)
-
-
-CHECKS = [_asset_check(check) for check in CHECK_LIST]
+CHECKS: list[Any] = [_asset_check(check) for check in CHECK_LIST]

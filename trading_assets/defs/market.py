@@ -36,7 +36,8 @@ def bars_of_days(lake: Lake, days: Sequence[date], reached: Mapping[tuple[str, s
     quotes = lake.read(
         "raw_quotes", dates=with_late(days), columns=["tenant", "account", "symbol", "event_at", "bid", "ask"]
     ).filter(pl.col("event_at").dt.date().is_in(list(days)))
-    history = lake.read("raw_bars", columns=["tenant", "account", *TABLES["bars"].names[3:]]).filter(
+    # The terminal tells of a bar after it has closed, however late: never on a day before the bar's own.
+    history = lake.read("raw_bars", since=min(days), columns=["tenant", "account", *TABLES["bars"].names[3:]]).filter(
         (pl.col("source") == "history") & pl.col("open_at").dt.date().is_in(list(days))
     )
     parts = [TABLES["bars"].empty()]

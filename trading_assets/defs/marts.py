@@ -23,6 +23,17 @@ from trading_assets.defs.table_asset import OWNERS
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 MANIFEST = PROJECT / "target" / "manifest.json"
 SWAP_TRIES = 50
+MARTS = (
+    "fct_signals",
+    "fct_trades",
+    "fct_outcomes",
+    "account_equity",
+    "strategy_equity",
+    "tenant_equity",
+    "daily_performance",
+    "performance_by_scope",
+    "model_performance",
+)
 
 
 class LakeTranslator(DagsterDbtTranslator):
@@ -74,7 +85,7 @@ def marts(context: dg.AssetExecutionContext, dbt: DbtCliResource, storage: Stora
 
 
 @dg.asset(
-    deps=["fct_signals", "fct_trades", "daily_performance", "model_performance"], group_name="docs", owners=OWNERS, kinds={"dbt"},
+    deps=list(MARTS), group_name="docs", owners=OWNERS, kinds={"dbt"},
     description="The documentation of every table and column as a site: description, unit, grain, source, lineage.",
 )  # fmt: skip
 def data_docs(dbt: DbtCliResource, storage: Storage) -> dg.MaterializeResult[Any]:

@@ -21,6 +21,7 @@ from trading_assets.store.ingestion import mark_ingested, mark_reached, reached,
 from trading_assets.store.journal import read_groups
 from trading_assets.store.journal_sizes import day_sizes
 from trading_assets.store.raw_frames import records_frame
+from trading_assets.store.under_way import begin_days
 
 STREAMS: tuple[Stream, ...] = ("market", "trading", "ops")
 
@@ -45,6 +46,7 @@ def _raw_asset(stream: Stream) -> dg.AssetsDefinition:
         if stream == "market":
             # Before anything is read: whatever is written meanwhile belongs to the next ingestion.
             mark_reached(storage.home, reached(storage.home))
+        begin_days(storage.home, context.run.run_id, dates_of(context))
         for days in chunks(dates_of(context)):
             # What is written from here on belongs to the next ingestion, what retention removed to the last one.
             sizes = day_sizes(storage.home.raw, stream, days=days)

@@ -6,17 +6,23 @@ from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
+from pydantic import PrivateAttr
 
 from trading_assets.core.errors import UnavailableError
 from trading_assets.store.home import Home
-from trading_assets.store.lake import Lake
 from trading_assets.store.registry import Tracking
+from trading_assets.store.seals import SealingLake, sealing_lake
 
 
 class Storage(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Everything under TRADING_HOME."""
 
     root: str
+    _run_id: str = PrivateAttr(default="")
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Take the run's id, which every commit of its lake carries."""
+        self._run_id = context.run.run_id if context.run is not None else ""
 
     @property
     def home(self) -> Home:
@@ -24,9 +30,10 @@ class Storage(dg.ConfigurableResource):  # type: ignore[type-arg]
         return Home(Path(self.root))
 
     @cached_property
-    def lake(self) -> Lake:
+    def lake(self) -> SealingLake:
         """Tables."""
-        lake = Lake(self.home.lake)
+        lake = sealing_lake(self.home)
+        lake.provenance.run_id = self._run_id
         lake.ensure_tables()
         return lake
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout, suppress
 from datetime import UTC, date, datetime
 from uuid import uuid4
 
 import dagster as dg
 
-from trading_assets.core.errors import StateError
+from trading_assets.core.errors import StateError, TradingError
 from trading_assets.defs.ops import HERE_TAG, record_transforms
+from trading_assets.defs.retraining import RETRAIN, failed_step, record_failure, why_failed
 from trading_assets.defs.sensors import range_tags
 from trading_assets.defs.settings import AssetSettings
+from trading_assets.store.home import Home
+from trading_assets.store.seals import sealing_lake
 
 # Dagster keeps every event in its own log; the screen belongs to the progress.
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -43,7 +46,7 @@ def run_job(job: str, days: tuple[date, date] | None = None, on_step: OnStep | N
                 if on_step is not None:
                     on_step(done, steps, str(event.dagster_event.step_key))
 
-        run_id = str(uuid4())
+        run_id, started_at = str(uuid4()), datetime.now(UTC)
         instance.add_event_listener(run_id, listen)
         with log.open("a", encoding="utf-8") as screen, redirect_stdout(screen):
             result = definition.execute_in_process(
@@ -55,12 +58,17 @@ def run_job(job: str, days: tuple[date, date] | None = None, on_step: OnStep | N
             )
         if not result.success:
             failed = [event for event in result.all_events if event.is_step_failure]
-            step = failed[0].step_key if failed else "?"
-            error = failed[0].step_failure_data.error if failed else None
-            cause = error.cause if error is not None and error.cause is not None else error
-            problem = cause.message.strip().splitlines()[-1] if cause is not None else "it says no reason"
+            if job == RETRAIN:
+                _keep_failure(home, result.dagster_run, failed, started_at)
+            step, problem = failed_step(failed)
             raise StateError(
-                "running", f"job {job}, step {step}", problem.rstrip("."), f"open run {result.run_id} in Dagster"
+                "running", f"job {job}, {step}", problem.rstrip("."), f"open run {result.run_id} in Dagster"
             )
         record_transforms(home, instance, run_id, datetime.now(UTC))
         return run_id
+
+
+def _keep_failure(home: Home, run: dg.DagsterRun, failed: Sequence[dg.DagsterEvent], started_at: datetime) -> None:
+    """Keep the row of a training that failed. Where the table itself is what is broken, the failure that is raised says so."""
+    with suppress(TradingError):
+        record_failure(home, sealing_lake(home), run, why_failed(failed), started_at, datetime.now(UTC))

@@ -13,6 +13,7 @@ from trading_assets.defs.decay import decay_alarms
 from trading_assets.defs.learning import TRIGGER_TAG
 from trading_assets.defs.ops import HERE_TAG, alert, record_transforms
 from trading_assets.defs.resources import Storage
+from trading_assets.defs.retraining import RETRAIN, record_failure, why_failed
 from trading_assets.defs.settings import AssetSettings
 from trading_assets.defs.tasks import LABEL_LAG_DAYS, RANGE_TAGS, TASKS, Task, days_to_materialise
 from trading_assets.store.ingestion import pending_days
@@ -153,11 +154,16 @@ def retrain_on_decay(context: dg.SensorEvaluationContext, storage: Storage) -> A
 
 @dg.run_failure_sensor(
     name="alert_on_failure", default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Writes an alert into the journal when a run has failed for good.",
+    description="Writes an alert into the journal when a run has failed, and of a training the row that says so.",
 )  # fmt: skip
 def alert_on_failure(context: dg.RunFailureSensorContext, storage: Storage) -> None:
     alert(storage.home, f"job {context.dagster_run.job_name}",
           f"run {context.dagster_run.run_id} failed: {context.failure_event.message}; open it in Dagster", datetime.now(UTC))  # fmt: skip
+    if context.dagster_run.job_name == RETRAIN:
+        run, now = context.dagster_run, datetime.now(UTC)
+        known = context.instance.get_run_record_by_id(run.run_id)
+        begun = now if known is None or known.start_time is None else datetime.fromtimestamp(known.start_time, UTC)
+        record_failure(storage.home, storage.lake, run, why_failed(context.get_step_failure_events()), begun, now)
 
 
 @dg.run_status_sensor(

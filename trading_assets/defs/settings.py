@@ -3,6 +3,7 @@
 TRADING_HOME            folder everything lives under; default var/ in the current folder
 TRADING_FIRST_DATE      first daily partition; default: the earliest day of the journal, or DEFAULT_FIRST_DATE
 TRADING_MLFLOW_URL      tracking backend of MLflow, set by `trading`
+TRADING_REPORTING_CURRENCY   currency in which a tenant's accounts are added up; default: that of its first account
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class AssetSettings:
     first_date: date
     mlflow_url: str
     retrain_rows: int
+    reporting_currency: str = ""
 
     @classmethod
     def from_environment(cls) -> AssetSettings:
@@ -36,6 +38,7 @@ class AssetSettings:
             first_date=_first_date(os.environ.get("TRADING_FIRST_DATE"), home),
             mlflow_url=os.environ.get("TRADING_MLFLOW_URL", ""),
             retrain_rows=_count("TRADING_RETRAIN_ROWS", 5000),
+            reporting_currency=os.environ.get("TRADING_REPORTING_CURRENCY", ""),
         )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from typing import Any
 
 import dagster as dg
@@ -14,6 +15,7 @@ import polars as pl
 
 from trading_assets.core.tables import TABLES
 from trading_assets.defs.partitions import daily_partitions
+from trading_assets.defs.rows_by_day import rows_by_day
 from trading_assets.defs.settings import AssetSettings
 
 OWNERS = ["team:trading"]
@@ -61,7 +63,21 @@ def table_asset(name: str, deps: Sequence[str], **more: Any) -> Callable[[Callab
         retry_policy=RETRIES,
         **{**describe(name), **more},
     )
-    return decorator
+    return lambda write: decorator(_with_rows_by_day(name, write))
+
+
+def _with_rows_by_day(name: str, write: Callable[..., Any]) -> Callable[..., Any]:
+    """Add to what the function reports how many rows the table has on each of its latest days."""
+
+    @wraps(write)
+    def written(*arguments: Any, **named: Any) -> Any:
+        result = write(*arguments, **named)
+        if not isinstance(result, dg.MaterializeResult):
+            return result
+        lake = named["storage"].lake
+        return result._replace(metadata={**(result.metadata or {}), "rows_by_day": rows_by_day(lake, name)})
+
+    return written
 
 
 def whole_table_asset(

@@ -45,7 +45,8 @@ TASKS = (
         "Follow the journals: raw records into the lake and everything that is a function of them alone.",
     ),
     Task(
-        "ledger", "0 * * * *", ("ledger",), "raw_deals, marks, trades", "pnl_events, equity_curve, equity_daily",
+        "ledger", "0 * * * *", ("ledger",), "raw_deals, marks, signals, outcomes, raw_accounts, bars",
+        "pnl_events; curves by minute and day of accounts, strategies and tenants; performance_daily",
         2, f"tried again twice; the tables keep their last state; {ALERT}",
         "What the trades did to the account.",
     ),
@@ -60,9 +61,9 @@ TASKS = (
         "How the daemon and its components did, hour by hour; also while nothing is heard of them.",
     ),
     Task(
-        "integrity", "*/10 * * * *", ("integrity",), "every table, the journal chain", "findings, asset checks",
+        "integrity", "*/10 * * * *", ("integrity",), "every table, the journal chain", "findings, repairs, the tables that are mended",
         1, f"a finding is a record, not a failure; when the check itself fails: {ALERT}",
-        "What must always be true, checked.",
+        "What must always be true, checked, recorded, and mended where that is safe.",
     ),
     Task(
         "retrain", "0 2 * * *", ("learning",), "learning_dataset", "meta_models, promotions, a release, retraining_runs",

@@ -12,6 +12,7 @@ import dagster as dg
 import polars as pl
 
 from trading_assets.core.tables import TABLES
+from trading_assets.core.trades.ledger import distinct_deals
 from trading_assets.defs.partitions import chunks, dates_of
 from trading_assets.defs.resources import Storage
 from trading_assets.defs.table_asset import conform, materialised, table_asset
@@ -23,8 +24,7 @@ MONEY = ("profit", "commission", "swap", "fee")
 
 def deals_of(lake: Lake, since: date) -> pl.DataFrame:
     """Return the deals known since a day, one row per ticket: a deal re-read after a reconnect is the same deal."""
-    raw = lake.read("raw_deals", since=since)
-    return raw.unique(["tenant", "account", "deal_ticket"], keep="first", maintain_order=True)
+    return distinct_deals(lake.read("raw_deals", since=since))
 
 
 @table_asset("orders", ["raw_orders", "signals"])

@@ -64,6 +64,8 @@ class Charts:
         since = days[0] - timedelta(days=7 + 2 * WARM_UP_BARS // bars_a_day)
         wanted = pl.col("timeframe") == timeframe
         frame = lake.scan("bars", since=since, until=days[-1]).filter(wanted).select(BAR_COLUMNS).collect()
+        if since <= min(lake.dates("bars"), default=since):
+            return frame
         before = frame.filter(pl.col("open_at").dt.date() < days[0]).group_by(OWNER).len()
         if before.height and int(before["len"].min()) >= WARM_UP_BARS:  # type: ignore[arg-type]
             return frame

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -70,26 +71,48 @@ def put_command(control: Path, command: Command) -> str:
 def take_commands(control: Path, on_refusal: Callable[[str, str], None] | None = None) -> list[Command]:
     """Take the commands that wait, in the order they were given. Each is returned once, whatever happens afterwards.
 
-    A file that is no command is put aside in `refused`; `on_refusal` is told its name and the reason.
+    A file that is no command is put aside in `refused`; `on_refusal` is told its name and the reason. Raises OSError
+    when the first one cannot be taken; those taken before one that cannot be are returned.
     """
     if not control.is_dir():
         return []
-    waiting = sorted(
-        (path.stat().st_mtime_ns, path.name) for path in control.glob("*.json") if not path.name.startswith(".")
-    )
     commands: list[Command] = []
-    for _, name in waiting:
-        path = control / name
+    for path in _waiting(control):
         try:
-            command = _read(path)
-        except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
-            _move(path, "refused")
-            if on_refusal is not None:
-                on_refusal(path.stem, f"not a command ({error}); give one of {', '.join(CommandName.__args__)}")  # type: ignore[attr-defined]
-            continue
-        _move(path, "taken")
-        commands.append(command)
+            command = _take(path, on_refusal)
+        except OSError:
+            if commands:
+                break  # These are taken and must be carried out; the next look meets the same one first.
+            raise
+        if command is not None:
+            commands.append(command)
     return commands
+
+
+def _waiting(control: Path) -> list[Path]:
+    """Return the files that wait, oldest first."""
+    found: list[tuple[int, Path]] = []
+    for path in control.glob("*.json"):
+        # Who gave a command may take it back at any moment.
+        with suppress(FileNotFoundError):
+            if not path.name.startswith("."):
+                found.append((path.stat().st_mtime_ns, path))
+    return [path for _, path in sorted(found)]
+
+
+def _take(path: Path, on_refusal: Callable[[str, str], None] | None) -> Command | None:
+    """Take one file out of the inbox; None for one that was taken back meanwhile, or is no command."""
+    try:
+        command = _read(path)
+        _move(path, "taken")
+    except FileNotFoundError:
+        return None
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        _move(path, "refused")
+        if on_refusal is not None:
+            on_refusal(path.stem, f"not a command ({error}); give one of {', '.join(CommandName.__args__)}")  # type: ignore[attr-defined]
+        return None
+    return command
 
 
 def finish_command(control: Path, command_id: str, *, is_done: bool, answer: str) -> None:
@@ -119,6 +142,10 @@ def answer_of(control: Path, command_id: str) -> Answer | None:
         return _answer_decoder.decode((control / "done" / f"{command_id}.json").read_bytes())
     except FileNotFoundError:
         return None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise StateError(
+            "reading the answer to command", command_id, f"it is damaged ({error})", "its record is in the journal, too"
+        ) from error
 
 
 def withdraw_command(control: Path, command_id: str) -> bool:

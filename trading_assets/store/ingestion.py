@@ -17,11 +17,15 @@ from trading_assets.store.files import replace_atomically
 from trading_assets.store.home import Home
 from trading_assets.store.journal import read_groups
 from trading_assets.store.journal_sizes import day_sizes, removed_days
+from trading_assets.store.under_way import unfinished_days
 
 
 def _marks(home: Home) -> dict[str, dict[str, int]]:
-    path = home.cursors / "ingestion.json"
-    return json.loads(path.read_bytes()) if path.exists() else {}
+    try:
+        marks = json.loads((home.cursors / "ingestion.json").read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}  # Lost or spoilt: what it said costs work to find out again.
+    return marks if isinstance(marks, dict) else {}
 
 
 def mark_ingested(home: Home, stream: Stream, days: Collection[date], sizes: Mapping[date, int] | None = None) -> None:
@@ -30,6 +34,11 @@ def mark_ingested(home: Home, stream: Stream, days: Collection[date], sizes: Map
     marks = _marks(home)
     marks.setdefault(stream, {}).update({day.isoformat(): size for day, size in found.items() if day in set(days)})
     replace_atomically(home.cursors / "ingestion.json", json.dumps(marks, sort_keys=True).encode())
+
+
+def marked_days(home: Home, stream: Stream) -> set[date]:
+    """Return the days of the stream that were ever ingested, whether they have grown since or not."""
+    return {date.fromisoformat(day) for day in _marks(home).get(stream, {})}
 
 
 def ingested_days(home: Home, stream: Stream) -> set[date]:
@@ -78,20 +87,27 @@ def mark_reached(home: Home, marks: dict[tuple[str, str], datetime]) -> None:
 
 def marked_reached(home: Home) -> dict[tuple[str, str], datetime]:
     """Return what `mark_reached` remembered; empty before the first ingestion."""
-    path = home.cursors / "reached.json"
-    rows = json.loads(path.read_bytes()) if path.exists() else []
-    return {(tenant, account): datetime.fromisoformat(at) for tenant, account, at in rows}
+    try:
+        rows = json.loads((home.cursors / "reached.json").read_bytes())
+        return {(tenant, account): datetime.fromisoformat(at) for tenant, account, at in rows}
+    except (FileNotFoundError, ValueError, TypeError):
+        return {}
 
 
 def pending_days(home: Home) -> list[date]:
-    """Return the days whose journals have grown since they were ingested, in order."""
+    """Return the days whose journals have grown since they were ingested, or whose ingestion was cut off, in order."""
+    return sorted(grown_days(home) | unfinished_days(home))
+
+
+def grown_days(home: Home) -> set[date]:
+    """Return the days whose journals have grown since they were ingested."""
     marks = _marks(home)
     pending: set[date] = set()
     streams: tuple[Stream, ...] = ("market", "trading", "ops")
     for stream in streams:
         known = marks.get(stream, {})
         pending |= {day for day, size in day_sizes(home.raw, stream).items() if known.get(day.isoformat()) != size}
-    return sorted(pending)
+    return pending
 
 
 def stretches(days: Collection[date]) -> list[tuple[date, date]]:

@@ -42,6 +42,8 @@ __all__ = [
 ]  # fmt: skip
 
 MARKET_DELAY_S = 0.2
+# A chain is looked up by the hour, too: those of some days back are asked for no more.
+_KEYS_KEPT = 1_000
 _EAGER_BYTES = 1 << 20
 """Buffered bytes that start a commit before the delay has passed."""
 _MOST_BYTES = 256 << 20
@@ -220,7 +222,7 @@ class Journal:
         return Batch(chain, key[3], encode_records(records), len(records), waiter)
 
     def _chain(self, key: _Key) -> Chain:
-        if len(self._keys) > 10_000:
+        if len(self._keys) > _KEYS_KEPT:
             self._keys.clear()
         for name in key[:2]:
             if not is_name(name):
@@ -270,10 +272,10 @@ class Journal:
         elif self._pending and self._timer is None:
             self._timer = loop.call_later(self._delay, self._start, loop)
 
-    def _fail(self, parts: list[Part], flushes: list[Future[None]], cause: OSError) -> None:
+    def _fail(self, parts: list[Part], flushes: list[Future[None]], cause: Exception) -> None:
         """Tell those who wait; keep market data, for which nobody waits, for the next commit."""
         self._error = JournalError(
-            "writing", self._root / parts[0].name, f"the disk refused it ({cause})",
+            "writing", self._root / parts[0].name, _problem(cause),
             "free the disk or mend it; the segment is closed and the next append opens a new one",
         )  # fmt: skip
         self._error.__cause__ = cause
@@ -331,11 +333,16 @@ def _check_readable(batch: Batch) -> None:
     for line in [batch.data] if batch.records == 1 else batch.data.splitlines():
         try:
             decode_record(line)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeError) as error:
             raise JournalError(
                 "appending to", batch.chain.folder, f"the record would not read back ({error}): {line[:80].decode(errors='replace')}",
                 "give the field a value of its type; a float that may be missing must be nullable",
             ) from error  # fmt: skip
+
+
+def _problem(cause: Exception) -> str:
+    """Say what stopped a commit: a disk, or what should not happen at all and is repeated word for word."""
+    return f"the disk refused it ({cause})" if isinstance(cause, OSError) else f"a defect stopped it ({cause!r})"
 
 
 def _resolve(waiters: Iterator[Future[None] | None] | list[Future[None]]) -> None:

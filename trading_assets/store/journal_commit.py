@@ -61,7 +61,7 @@ class Result(NamedTuple):
     """How many parts of a commit are durable, and what stopped the next one."""
 
     done: int
-    error: OSError | None
+    error: Exception | None
 
 
 def plan(batches: Iterable[Batch], chains: dict[Chain, Writing]) -> list[Part]:
@@ -151,7 +151,7 @@ class CommitThread:
         for done, part in enumerate(parts):
             try:
                 self._write(part)
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it was, those who wait are told and the thread lives on
                 return Result(done, error)
         return Result(len(parts), None)
 
@@ -163,7 +163,7 @@ class CommitThread:
             self._sync(file.descriptor)
             if is_new:
                 self._names.sync(self._root / part.name)
-        except OSError:
+        except Exception:
             # After a failed fsync the kernel may hold pages it calls clean and never wrote: a second fsync would
             # succeed and lie. The segment ends at its last durable seal and is not written to again.
             self._damaged[part.chain] = self._files.pop(part.chain)

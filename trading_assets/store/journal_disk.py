@@ -52,6 +52,10 @@ def create(root: Path, name: str) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | _BINARY, 0o644)
 
 
+# Folders are of an hour: those of some days back are written to no more, and syncing one again costs a millisecond.
+_NAMES_KEPT = 1_000
+
+
 class DurableNames:
     """Which folders' own names this process knows to be durable.
 
@@ -69,6 +73,8 @@ class DurableNames:
         sync_folder(folder)
         while folder != self._top and folder not in self._known:
             sync_folder(folder.parent)
+            if len(self._known) >= _NAMES_KEPT:
+                self._known.clear()
             self._known.add(folder)
             folder = folder.parent
 

@@ -124,7 +124,7 @@ def read_records(
             if line.startswith(prefixes):
                 try:
                     record = decode(line)
-                except msgspec.DecodeError as error:
+                except (msgspec.DecodeError, UnicodeError) as error:
                     raise JournalError(
                         "reading", root / group.segment, f"record {group.first_seq + index} is none of this schema ({error})",
                         "read it with the version of this software that wrote it, or a later one",

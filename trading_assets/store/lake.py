@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow.fs
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from trading_assets.core.columns.column import Table
 from trading_assets.core.errors import InputError, StateError, UnavailableError
 from trading_assets.core.tables import TABLES
-from trading_assets.store.table_checks import checked
+from trading_assets.store.commit_notes import Provenance
+from trading_assets.store.schema_changes import LOG, add, additions, log_rows
 
 _CREATE_HINT = "create the tables with Lake.ensure_tables"
 
@@ -40,22 +42,35 @@ class Lake:
 
     def __init__(self, root: Path | str) -> None:
         self.root = str(root)
+        self.provenance = Provenance()
 
     def path(self, table: str) -> str:
         """Where the table rests. Raises InputError for a table that is not declared."""
         return f"{self.root.rstrip('/')}/{_declared(table).name}"
 
     def ensure_tables(self) -> None:
-        """Create every table that is not there yet, empty. Raises StateError when one has other columns."""
+        """Create every table that is not there yet, empty, and add columns that are newly declared, with a log of it.
+
+        Raises StateError when one has columns or types that are not declared; then nothing was changed.
+        """
+        resting = {name: DeltaTable(self.path(name)) for name in TABLES if DeltaTable.is_deltatable(self.path(name))}
+        lacking = {name: added for name, delta in resting.items() if (added := additions(TABLES[name], delta))}
+        for name, added in lacking.items():
+            with told("add columns to", name):
+                add(resting[name], added)
+                self._fill(name, [value for one in added if (value := one.filled) is not None])
         for table in TABLES.values():
-            self.create(table)
+            if table.name not in resting:
+                self.create(table)
+        if lacking:
+            self.append(LOG, log_rows([one for added in lacking.values() for one in added], datetime.now(UTC)))
 
     def create(self, table: Table) -> None:
-        """Create one table if it is not there yet. Raises StateError when it has other columns than declared."""
-        with _told("create", table.name):
+        """Create one table if it is not there yet. Raises StateError when it has columns or types that are not declared."""
+        with told("create", table.name):
             path = self.path(table.name)
             if DeltaTable.is_deltatable(path):
-                _check_columns(table, DeltaTable(path))
+                additions(table, DeltaTable(path))
                 return
             DeltaTable.create(
                 path,
@@ -64,8 +79,14 @@ class Lake:
                 partition_by=[table.partition],
                 name=table.name,
                 description=f"{table.description} {table.grain}",
-                configuration=_KEEP_VERSIONS if _keeps_versions(table) else None,
+                configuration=_KEEP_VERSIONS if keeps_versions(table) else None,
             )
+
+    def _fill(self, table: str, values: list[pl.Expr]) -> None:
+        """Give rows that are older than some columns the values of these, day by day."""
+        for day in self.dates(table) if values else ():
+            frame = self.scan(table, dates=[day]).with_columns(values).collect()
+            write_deltalake(self._open(table), frame.to_arrow(), mode="overwrite", predicate=_date_predicate([day]))
 
     def overwrite_dates(self, table: str, frame: pl.DataFrame, dates: Collection[date]) -> Written:
         """Replace exactly these dates by the frame, in one commit; an empty frame clears them.
@@ -84,29 +105,31 @@ class Lake:
                 f"the frame holds {foreign[0]}, which is not to be replaced",
                 "give every date of the frame",
             )
-        frame = checked(declared, frame)
+        frame = _checked(declared, frame)
         predicate = _date_predicate(dates)
-        with _told("write", table):
+        with told("write", table):
             delta = self._open(table)
             if frame.is_empty():
                 if set(dates) & set(_dates(delta)):
-                    delta.delete(predicate)
+                    delta.delete(predicate, commit_properties=self.provenance.of_write(table))
             else:
-                write_deltalake(delta, frame.to_arrow(), mode="overwrite", predicate=predicate)
+                note = self.provenance.of_write(table)
+                write_deltalake(delta, frame.to_arrow(), mode="overwrite", predicate=predicate, commit_properties=note)
         return self._counted(table, frame.height, dates)
 
     def append(self, table: str, frame: pl.DataFrame) -> Written:
         """Add the frame's rows as a new version. Raises InputError when a row's key is in the table already."""
         declared = _declared(table)
-        frame = checked(declared, frame)
+        frame = _checked(declared, frame)
         if frame.is_empty():
             return Written(table, self.version(table), 0)
         dates = frame["date"].unique().to_list()
         before = self._open(table)
         self._refuse_known_keys(declared, frame, dates)
         present = self._count(before, dates)
-        with _told("append to", table):
-            write_deltalake(self.path(table), frame.to_arrow(), mode="append")
+        with told("append to", table):
+            note = self.provenance.of_write(table)
+            write_deltalake(self.path(table), frame.to_arrow(), mode="append", commit_properties=note)
         after = self._open(table)
         added = self._count(after, dates) - present
         if added < frame.height or (added != frame.height and after.version() == before.version() + 1):
@@ -120,9 +143,10 @@ class Lake:
 
     def replace(self, table: str, frame: pl.DataFrame) -> Written:
         """Replace the whole table, in one commit. Registries are written so; tables of days by `overwrite_dates`."""
-        frame = checked(_declared(table), frame)
-        with _told("write", table):
-            write_deltalake(self._open(table), frame.to_arrow(), mode="overwrite")
+        frame = _checked(_declared(table), frame)
+        with told("write", table):
+            note = self.provenance.of_write(table)
+            write_deltalake(self._open(table), frame.to_arrow(), mode="overwrite", commit_properties=note)
         return self._counted(table, frame.height, None)
 
     def read(
@@ -153,7 +177,7 @@ class Lake:
             .sort([name if name in wanted else f"__{name}" for name in order], maintain_order=True)
             .select(wanted)
         )
-        with _told("read", table):
+        with told("read", table):
             return rows.collect()
 
     def scan(
@@ -166,8 +190,10 @@ class Lake:
         version: int | None = None,
     ) -> pl.LazyFrame:
         """Return the same as a lazy frame, in no particular order."""
-        with _told("read", table):
-            frame = pl.scan_delta(self._open(table, version))
+        with told("read", table):
+            delta = self._open(table, version)
+            self.provenance.read(table, delta.version())
+            frame = pl.scan_delta(delta)
         if dates is not None:
             frame = frame.filter(pl.col("date").is_in(list(dates)))
         if since is not None:
@@ -178,27 +204,32 @@ class Lake:
 
     def dataset(self, table: str) -> Any:
         """Return the table as a pyarrow dataset: what DuckDB and dbt read."""
-        with _told("read", table):
-            return self._open(table).to_pyarrow_dataset()
+        with told("read", table):
+            delta = self._open(table)
+            if "://" in self.root:
+                return delta.to_pyarrow_dataset()
+            # Files are read by Arrow itself: delta's own file system is Python, whose lock DuckDB may hold while it waits.
+            files = pyarrow.fs.SubTreeFileSystem(self.path(table), pyarrow.fs.LocalFileSystem())
+            return delta.to_pyarrow_dataset(filesystem=files)
 
     def dates(self, table: str) -> list[date]:
         """Return the dates that have rows, in order; only the table's log is read."""
-        with _told("read", table):
+        with told("read", table):
             return _dates(self._open(table))
 
     def version(self, table: str) -> int:
         """Return the table's current Delta version."""
-        with _told("read", table):
+        with told("read", table):
             return self._open(table).version()
 
-    def history(self, table: str) -> list[dict[str, Any]]:
-        """Return the table's commits, newest first: version, timestamp, operation, metrics."""
-        with _told("read", table):
-            return self._open(table).history()
+    def history(self, table: str, limit: int | None = None) -> list[dict[str, Any]]:
+        """Return the table's latest commits, newest first: version, timestamp, operation, metrics, note of the writer."""
+        with told("read", table):
+            return self._open(table).history(limit)
 
     def rows_by_date(self, table: str, version: int | None = None) -> dict[date, int]:
         """Return the number of rows of each date, from the table's log alone."""
-        with _told("read", table):
+        with told("read", table):
             counts: dict[date, int] = {}
             for day, _, rows in _files(self._open(table, version)):
                 counts[day] = counts.get(day, 0) + rows
@@ -208,25 +239,33 @@ class Lake:
         """Return the number of rows, from the table's log alone."""
         return sum(self.rows_by_date(table, version).values())
 
+    def files(self, table: str) -> dict[date, frozenset[str]]:
+        """Return the paths of each date's files, relative to the table, from the table's log alone."""
+        with told("read", table):
+            found: dict[date, set[str]] = {}
+            for day, path, _ in _files(self._open(table)):
+                found.setdefault(day, set()).add(path)
+        return {day: frozenset(paths) for day, paths in found.items()}
+
     def changed_dates(self, table: str, earlier: int | None, later: int) -> set[date]:
         """Return the dates whose files differ between two versions; all of `later` for None. Only the log is read."""
-        with _told("read", table):
+        with told("read", table):
             new = {(day, path) for day, path, _ in _files(self._open(table, later))}
             old = {(day, path) for day, path, _ in _files(self._open(table, earlier))} if earlier is not None else set()
         return {day for day, _ in new ^ old}
 
     def committed_at(self, table: str, version: int) -> datetime:
         """Return when a version was committed."""
-        with _told("read", table):
+        with told("read", table):
             delta = self._open(table)
             (commit,) = [one for one in delta.history(delta.version() - version + 1) if one["version"] == version]
         return datetime.fromtimestamp(commit["timestamp"] / 1000, tz=UTC)
 
     def restore(self, table: str, version: int) -> int:
         """Make a new version with the content of an old one; return its number. No file is written or deleted."""
-        with _told("restore", table):
+        with told("restore", table):
             delta = self._open(table)
-            delta.restore(version)
+            delta.restore(version, commit_properties=self.provenance.of_write(table))
         return self.version(table)
 
     def vacuum(self, table: str, keep: timedelta) -> int:
@@ -234,9 +273,9 @@ class Lake:
 
         Raises InputError for tables of the stage learning: promotions name their versions for ever.
         """
-        if _keeps_versions(_declared(table)):
+        if keeps_versions(_declared(table)):
             raise InputError("vacuum", f"table {table}", "promotions name its versions", "leave it as it is")
-        with _told("vacuum", table):
+        with told("vacuum", table):
             hours = int(keep.total_seconds() // 3600)
             return len(self._open(table).vacuum(hours, dry_run=False, enforce_retention_duration=False))
 
@@ -275,7 +314,7 @@ class Lake:
         return int(frame.select(pl.len()).collect().item())
 
     def _counted(self, table: str, expected: int, dates: Collection[date] | None) -> Written:
-        with _told("read back", table):
+        with told("read back", table):
             delta = self._open(table)
             found = self._count(delta, dates)
         if found != expected:
@@ -296,6 +335,12 @@ _KEEP_VERSIONS = {
 _JOURNAL_ORDER = ("tenant", "account", "journal_index")
 
 
+def _checked(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
+    from trading_assets.store.table_checks import checked  # pandera takes a second to import, and readers need it not
+
+    return checked(table, frame)
+
+
 def _declared(table: str) -> Table:
     try:
         return TABLES[table]
@@ -314,7 +359,8 @@ def _files(delta: DeltaTable) -> list[tuple[date, str, int]]:
     return [(date.fromisoformat(str(day)), str(path), int(rows)) for day, path, rows in chosen]
 
 
-def _keeps_versions(table: Table) -> bool:
+def keeps_versions(table: Table) -> bool:
+    """Return whether every version of a table can be read for ever: models and dataset versions name them."""
     return table.stage == "learning"
 
 
@@ -323,25 +369,12 @@ def _date_predicate(dates: Collection[date]) -> str:
     return f"date IN ({days})"
 
 
-def _check_columns(table: Table, delta: DeltaTable) -> None:
-    found = pl.scan_delta(delta).collect_schema()
-    if dict(found) == table.schema:
-        return
-    changed = [name for name in {**table.schema, **found} if found.get(name) != table.schema.get(name)]
-    raise StateError(
-        "open",
-        f"table {table.name}",
-        f"it rests with other columns than declared ({', '.join(changed[:5])})",
-        f"move {delta.table_uri} aside and materialise it again from the journal",
-    )
-
-
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 @contextmanager
-def _told(operation: str, table: str) -> Iterator[None]:
+def told(operation: str, table: str) -> Iterator[None]:
     """Turn Delta's errors into one sentence."""
     try:
         yield

@@ -119,6 +119,11 @@ def _completed(kind: type[Record], table: Table, frame: pl.DataFrame, first_inde
         for field in msgspec.structs.fields(kind)
         if isinstance(field.default, (str, int, float, bool))
     ]
+    defaults += [
+        pl.col(name).fill_null(pl.lit([], dtype))
+        for name, dtype in table.schema.items()
+        if table.column(name).default == ()
+    ]
     dated = frame.with_columns(
         *defaults,
         pl.col("known_at").dt.date().alias("date"),

@@ -75,7 +75,7 @@ def read_token(path: Path) -> Token:
         token = msgspec.json.decode(path.read_bytes(), type=Token)
     except OSError as error:
         raise StateError("reading token", path, str(error), "mend its permissions, or make the token anew") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeError) as error:
         raise StateError("reading token", path, f"it is damaged ({error})", "delete it and make a new one") from error
     if not _SHA256.fullmatch(token.sha256) or token.name != path.stem:
         raise StateError("reading token", path, "it is not what was written", "delete it and make a new one")

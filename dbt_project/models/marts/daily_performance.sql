@@ -6,6 +6,11 @@ equity as (
     select * from {{ ref('stg_equity_daily') }}
 ),
 
+performance as (
+    select * from {{ ref('stg_performance_daily') }}
+    where scope = 'account'
+),
+
 trades as (
     select
         *,
@@ -77,7 +82,15 @@ joined as (
         equity.deposits,
         equity.net_pnl,
         equity.return_share,
+        equity.high_water_mark,
+        equity.drawdown,
         equity.max_drawdown_share,
+        equity.under_water_s,
+        equity.longest_under_water_s,
+        equity.average_net_pnl,
+        equity.pnl_volatility,
+        equity.reporting_currency,
+        equity.converted_net_pnl,
         coalesce(signals_of_day.decisions, 0) as decisions,
         coalesce(signals_of_day.long_signals, 0) as long_signals,
         coalesce(signals_of_day.short_signals, 0) as short_signals,
@@ -90,9 +103,22 @@ joined as (
         closed_on_day.total_r,
         closed_on_day.mean_r,
         closed_on_day.best_r,
-        closed_on_day.worst_r
+        closed_on_day.worst_r,
+        performance.pips,
+        performance.mean_holding_s,
+        array_to_string(performance.models, ', ') as models,
+        performance.cumulative_pnl,
+        performance.high_water_pnl,
+        performance.expectancy_r,
+        performance.observations,
+        performance.annual_return_share,
+        performance.sharpe_ratio,
+        performance.sortino_ratio,
+        performance.calmar_ratio,
+        performance.max_drawdown_share as compounded_max_drawdown_share
     from days
     left join equity using (tenant, account, day)
+    left join performance using (tenant, account, day)
     left join signals_of_day using (tenant, account, day)
     left join opened_on_day using (tenant, account, day)
     left join closed_on_day using (tenant, account, day)

@@ -60,6 +60,9 @@ traded as (
         count(*) as trades,
         count(*) filter (is_win) as wins,
         sum(net_pnl) as net_pnl,
+        avg(cast(net_pnl as double)) filter (not is_open) as average_net_pnl,
+        cast(sum(net_pnl) filter (net_pnl > 0 and not is_open) as double)
+        / nullif(-cast(sum(net_pnl) filter (net_pnl < 0 and not is_open) as double), 0) as profit_factor,
         sum(result_r) as total_r,
         avg(result_r) as mean_r
     from trades
@@ -104,6 +107,8 @@ joined as (
         coalesce(traded.trades, 0) as trades,
         coalesce(traded.wins, 0) as wins,
         coalesce(traded.net_pnl, 0) as net_pnl,
+        traded.average_net_pnl,
+        traded.profit_factor,
         traded.total_r,
         traded.mean_r
     from versions

@@ -1,6 +1,13 @@
--- A deal that was read again after a reconnect is the same deal: the first answer counts.
+-- A deal that was told again is the same deal: its money is as told last, everything else as told first.
 with source as (
-    select * from {{ source('lake', 'raw_deals') }}
+    select
+        *,
+        row_number() over (partition by tenant, account, deal_ticket order by known_at, journal_index) as telling,
+        last_value(profit + commission + swap + fee) over (
+            partition by tenant, account, deal_ticket order by known_at, journal_index
+            rows between unbounded preceding and unbounded following
+        ) as amount_told_last
+    from {{ source('lake', 'raw_deals') }}
 ),
 
 renamed as (
@@ -14,13 +21,10 @@ renamed as (
         symbol,
         kind,
         event_at as dealt_at,
-        profit,
-        commission,
-        swap,
-        fee,
-        profit + commission + swap + fee as amount
+        known_at,
+        amount_told_last as amount
     from source
-    qualify row_number() over (partition by tenant, account, deal_ticket order by known_at, journal_index) = 1
+    where telling = 1
 )
 
 select * from renamed

@@ -8,11 +8,17 @@ renamed as (
         tenant,
         account,
         kind,
+        revision,
         event_at as dealt_at,
+        known_at,
+        position_id,
         trade_id,
         signal_id,
         symbol,
-        amount
+        amount,
+        deal_fees,
+        source as deal_reason,
+        slippage_points
     from source
 )
 

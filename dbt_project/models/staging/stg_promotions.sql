@@ -1,4 +1,4 @@
--- The latest judgement on each model.
+-- The latest judgement on each model that decided anything.
 with source as (
     select * from {{ source('lake', 'promotions') }}
 ),
@@ -12,6 +12,7 @@ renamed as (
         release_id,
         blend
     from source
+    where action <> 'hold'
     qualify row_number() over (partition by tenant, model_version order by judged_at desc, account) = 1
 )
 

@@ -6,7 +6,8 @@ from typing import get_args
 
 import pytest
 
-from trading_assets.core.market.filling import Execution, filling_of
+from trading_assets.core.market.filling import filling_of
+from trading_assets.core.records.record import Execution
 
 
 @pytest.mark.parametrize(

@@ -27,12 +27,14 @@ def status(home: str | None, as_json: bool) -> None:
 @HOME
 @JSON
 def trace(identifier: str, home: str | None, as_json: bool) -> None:
-    """The whole chain of a signal, candidate or trade: window, forecasts, cohort, orders, deals, outcome, label, model."""
-    from trading_assets.cli.report import trace_report
-    from trading_assets.cli.trace import trace as follow
-    from trading_assets.store.lake import Lake
+    """The whole chain that IDENTIFIER belongs to, from chart window to model.
 
-    answer(follow(Lake(existing(home).lake), identifier), as_json, trace_report)
+    A signal, candidate, trade or chain, an order's magic number or ticket, a position or deal, a model or a release.
+    """
+    from trading_assets.cli.trace import trace as follow
+    from trading_assets.cli.trace_report import trace_report
+
+    answer(follow(existing(home).lake, identifier), as_json, trace_report)
 
 
 @trading.command()

@@ -1,4 +1,4 @@
-"""Commands that keep things: retention, backups, and the files that are generated."""
+"""Commands that keep things: the self-check, retention, backups, and the files that are generated."""
 
 from __future__ import annotations
 
@@ -20,21 +20,50 @@ from trading_assets.cli.root import HOME, JSON, answer, existing, trading
     help="Remove market segments older than this, once the lake has them. Trading and ops segments are kept for ever.",
 )
 @click.option("--every", type=click.FloatRange(min=1.0), help="Do it again every so many seconds, until Ctrl-C.")
+@click.option("--rules", is_flag=True, help="Do nothing; show how long each stream and table is kept.")
 @HOME
 @JSON
-def retain(market_days: int, every: float | None, home: str | None, as_json: bool) -> None:
-    """Compress closed segments of the journal and remove old market segments; the chain stays verifiable."""
-    from trading_assets.cli.report import retain_report
+def retain(market_days: int, every: float | None, rules: bool, home: str | None, as_json: bool) -> None:
+    """Compress closed segments and remove old market segments and old days of tables; the chain stays verifiable."""
+    from trading_assets.cli.report import retain_report, rules_report
     from trading_assets.cli.retain import retain as once
-    from trading_assets.cli.retain import retain_every
+    from trading_assets.cli.retain import retain_every, retention_rules
 
-    if every is None:
+    if rules:
+        answer(retention_rules(market_days), as_json, rules_report)
+    elif every is None:
         result = once(existing(home), market_days)
         answer(result, as_json, retain_report)
         if result["problems"]:
             sys.exit(1)
     else:
         retain_every(home_of(home), market_days, every, lambda result: answer(result, as_json, retain_report))
+
+
+@trading.command()
+@click.option("--no-repair", is_flag=True, help="Tell only: mend nothing.")
+@click.option(
+    "--thorough",
+    is_flag=True,
+    help="Read every byte and make every day of every table again. Takes as long as a backfill.",
+)
+@click.option(
+    "--accept", metavar="TABLE", help="Take a table as it rests for right from now on, by your word; check nothing."
+)
+@HOME
+@JSON
+def selfcheck(no_repair: bool, thorough: bool, accept: str | None, home: str | None, as_json: bool) -> None:
+    """Hold the record against itself and mend what is safe to mend, as every ten minutes; fail while an error stands."""
+    from trading_assets.cli import selfcheck as checks
+
+    own = existing(home)
+    if accept is not None:
+        answer(checks.accept(own, accept), as_json, checks.accept_report)
+        return
+    result = checks.selfcheck(own, is_repairing=not no_repair, is_thorough=thorough)
+    answer(result, as_json, checks.selfcheck_report)
+    if not result["is_sound"]:
+        sys.exit(1)
 
 
 @trading.command()

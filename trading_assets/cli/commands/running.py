@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from trading_assets.cli.environment import home_of, running
-from trading_assets.cli.root import HOME, JSON, answer, trading
+from trading_assets.cli.root import HOME, JSON, answer, existing, trading
 
 
 @trading.command()
@@ -67,6 +67,23 @@ def materialise(job: str, first: datetime | None, last: datetime | None, home: s
     from trading_assets.cli.materialise import materialise as run
 
     run(home_of(home), job, first.date() if first else None, last.date() if last else None)
+
+
+@trading.command()
+@click.option("--from", "first", type=click.DateTime(["%Y-%m-%d"]), help="First UTC day. Default: the journals' first.")
+@click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), help="Last UTC day. Default: the journals' last.")
+@click.option(
+    "--piece-days", type=click.IntRange(min=1), default=30, show_default=True, help="Days of one run of a job."
+)
+@HOME
+@JSON
+def backfill(first: datetime | None, last: datetime | None, piece_days: int, home: str | None, as_json: bool) -> None:
+    """A long range of days from the journals to the learning dataset. Cut off, it goes on where it was when given again."""
+    from trading_assets.cli.backfill import backfill as run
+    from trading_assets.cli.backfill import backfill_report
+
+    result = run(existing(home), first.date() if first else None, last.date() if last else None, piece_days)
+    answer(result, as_json, backfill_report)
 
 
 @trading.command(context_settings={"ignore_unknown_options": True})

@@ -43,7 +43,7 @@ class Column:
     """One column: what it says, its unit (empty when it has none), where the value comes from, what it may hold.
 
     `allowed` lists the only values of a text column; `lowest` and `highest` bound a number, both inclusive; `fields` say
-    what the parts of a struct, or of a list of structs, are.
+    what the parts of a struct, or of a list of structs, are; `default` is what rows have that are older than the column.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Column:
     lowest: float | None = None
     highest: float | None = None
     fields: tuple[Column, ...] = ()
+    default: str | int | float | bool | tuple[()] | None = None
 
     def named(self, name: str) -> Column:
         """Return the same column under another name."""
@@ -72,7 +73,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One table of the lake. `grain` says what one row is, `key` which columns name it (none: rows are as journalled)."""
+    """One table of the lake.
+
+    `grain` says what one row is, `key` which columns name it (none: rows are as journalled), `keep_days` how old a day may
+    get before `trading retain` drops it (None: it is kept for ever).
+    """
 
     name: str
     stage: str
@@ -81,6 +86,7 @@ class Table:
     columns: tuple[Column, ...]
     key: tuple[str, ...] = ()
     partition: str = "date"
+    keep_days: int | None = None
 
     @property
     def schema(self) -> dict[str, DType]:
@@ -105,10 +111,17 @@ class Table:
 
 
 def table(
-    name: str, stage: str, grain: str, description: str, columns: Iterable[Column], key: Iterable[str] = ()
+    name: str,
+    stage: str,
+    grain: str,
+    description: str,
+    columns: Iterable[Column],
+    key: Iterable[str] = (),
+    *,
+    keep_days: int | None = None,
 ) -> Table:
     """Declare a table: what every table has (tenant, account, date) comes first."""
-    declared = Table(name, stage, grain, description, (*OWNER, *columns), tuple(key))
+    declared = Table(name, stage, grain, description, (*OWNER, *columns), tuple(key), keep_days=keep_days)
     names = declared.names
     if len(set(names)) != len(names) or not set(declared.key) <= set(names):
         raise ValueError(f"table {name}: a column is declared twice, or the key {declared.key} names none of {names}")

@@ -23,7 +23,7 @@ from trading_assets.core.columns.decisions import MODEL_VERSION, RELEASE_ID, STR
 from trading_assets.core.columns.market import FEATURE_SET_VERSION, REGIME
 from trading_assets.core.columns.raw import columns_of, payload_of
 from trading_assets.core.records.decisions import Candidate, Decision, DecisionInputs
-from trading_assets.core.records.operations import Finding, Promotion, Transform
+from trading_assets.core.records.operations import Finding, Promotion, Repair, Transform
 
 BARRIERS = ("stop", "target", "timeout", "weekend")
 HORIZONS = (1, 5, 15, 60)
@@ -302,19 +302,20 @@ promotions = table(
 retraining_runs = table(
     "retraining_runs",
     "learning",
-    "One row per training run that came to a judgement.",
-    "Why a model was trained anew, on what, and what became of it; a run that failed has no row, only its alert. Append-only. "
-    "Partitioned by the day it ended.",
+    "One row per training run.",
+    "Why a model was trained anew, on what, and what became of it: judged, or failed. Append-only. Partitioned by the day it ended.",
     (
         text("run_id", "Dagster run.", "Dagster"),
         text("trigger", "What started it, in one sentence; also the run's tag.", "defs.sensors"),
         moment("started_at", "When the training began.", "asset meta_models"),
-        moment("ended_at", "When it was judged and released or not.", "asset retraining_runs"),
-        count("row_count", "Rows it was trained on; 0 when there were too few.", "rows", "learning_dataset"),
-        count("dataset_version", "Delta version of the learning dataset.", "version", "lake"),
+        moment("ended_at", "When it was judged and released or not, or found to have failed.", "asset retraining_runs"),
+        count(
+            "row_count", "Rows it was trained on; 0 when there were too few, or it failed.", "rows", "learning_dataset"
+        ),
+        count("dataset_version", "Delta version of the learning dataset; 0 when it failed.", "version", "lake"),
         text(
             "dataset_sha256",
-            "Content hash of that dataset; empty when it was too small to train on.",
+            "Content hash of that dataset; empty when it was too small to train on, or the run failed.",
             "core.learning.dataset",
         ),
         text("previous_release_id", "Release in use before; rules-only for the rules alone.", "store.release"),
@@ -356,9 +357,21 @@ retraining_runs = table(
 findings = table(
     "findings",
     "integrity",
-    "One row per finding.",
-    "Differences between what must be true and what is, from the daemon and from the assets. Partitioned by the day of known_at.",
-    (*columns_of(Finding, "event_at", "known_at"), *payload_of(Finding)),
+    "One row per finding, and one when it no longer holds.",
+    "Differences between what must be true and what is, from the daemon and from the assets; one that comes back has a row "
+    "again. Append-only. Partitioned by the day of known_at.",
+    (*columns_of(Finding, "event_at", "known_at", "chain_id"), *payload_of(Finding)),
+    key=("tenant", "account", "chain_id"),
+)
+
+repairs = table(
+    "repairs",
+    "integrity",
+    "One row per attempt at a repair.",
+    "What the self-check did about a finding by itself, with what was before and after. Append-only. Partitioned by the day of "
+    "known_at.",
+    (*columns_of(Repair, "event_at", "known_at", "chain_id"), *payload_of(Repair)),
+    key=("tenant", "account", "chain_id"),
 )
 
 transforms = table(
@@ -379,5 +392,6 @@ LEARNING_TABLES: tuple[Table, ...] = (
     promotions,
     retraining_runs,
     findings,
+    repairs,
     transforms,
 )

@@ -50,4 +50,22 @@ system_health = table(
     key=("tenant", "account", "component", "hour_at"),
 )  # fmt: skip
 
-OPERATIONS_TABLES: tuple[Table, ...] = (system_health,)
+schema_changes = table(
+    "schema_changes",
+    "operations",
+    "One row per column and change.",
+    "Columns that were added to a table of the lake because a later version of this software declares them; rows from before"
+    " have nulls there until their day is written again. Other changes are refused. Append-only. Partitioned by the day of"
+    " the change.",
+    (
+        moment("changed_at", "When it was changed.", "store.lake"),
+        text("table", "Table.", "core.tables"),
+        text("column", "Column.", "core.tables"),
+        text("old_type", "Type before; null for a column that was added.", "store.schema_changes", nullable=True),
+        text("new_type", "Type from then on.", "core.tables"),
+        text("code_version", "Version of this software that changed it.", "package"),
+    ),
+    key=("tenant", "account", "table", "column", "changed_at"),
+)
+
+OPERATIONS_TABLES: tuple[Table, ...] = (system_health, schema_changes)

@@ -22,6 +22,8 @@ from trading_assets.core.columns.column import (
     Table,
 )
 from trading_assets.core.records.codec import RECORD_TYPES
+from trading_assets.core.records.market import BookSnapshot, Quote
+from trading_assets.core.records.operations import ComponentState, DaemonHeartbeat
 from trading_assets.core.records.record import Record
 
 _PLAIN: dict[type[msgspec.inspect.Type], DType] = {
@@ -33,6 +35,9 @@ _PLAIN: dict[type[msgspec.inspect.Type], DType] = {
     msgspec.inspect.DateTimeType: MOMENT,
     msgspec.inspect.DecimalType: DECIMAL,
 }
+
+# Of these nobody asks after so long what each one said: bars, decisions and hours of health stay.
+_KEEP_DAYS: dict[type[Record], int] = {Quote: 400, BookSnapshot: 400, DaemonHeartbeat: 400, ComponentState: 400}
 
 JOURNAL_INDEX = Column(
     "journal_index",
@@ -72,6 +77,7 @@ def _column(kind: type[msgspec.Struct], field: msgspec.inspect.Field) -> Column:
         nullable=nullable,
         allowed=tuple(str(value) for value in core.values) if isinstance(core, msgspec.inspect.LiteralType) else (),
         fields=_fields(core),
+        default=field.default if isinstance(field.default, (str, int, float, bool)) or field.default == () else None,
     )
 
 
@@ -148,6 +154,7 @@ def _raw_table(kind: type[Record]) -> Table:
             JOURNAL_INDEX,
             *columns.values(),
         ),
+        keep_days=_KEEP_DAYS.get(kind),
     )
 
 

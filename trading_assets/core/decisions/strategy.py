@@ -133,7 +133,7 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True, forbi
         """Read a strategy back. Raises InputError for anything that is not one, unknown fields included."""
         try:
             return msgspec.json.decode(text, type=Strategy)
-        except msgspec.DecodeError as fault:
+        except (msgspec.DecodeError, UnicodeError) as fault:
             raise InputError("reading", "strategy", str(fault), "correct that field in the parameters") from fault
 
     def with_overrides(self, overrides: dict[str, Any]) -> Strategy:

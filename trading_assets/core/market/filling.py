@@ -7,10 +7,9 @@ https://www.mql5.com/en/book/automation/symbols/symbols_execution_filling
 
 from __future__ import annotations
 
-from typing import Literal, assert_never
+from typing import assert_never
 
-Filling = Literal["FOK", "IOC", "RETURN"]
-Execution = Literal["request", "instant", "market", "exchange"]
+from trading_assets.core.records.record import Execution, Filling
 
 _FOK, _IOC = 1, 2
 

@@ -18,6 +18,7 @@ from trading_assets.core.records.operations import (
     Finding,
     OpsError,
     Promotion,
+    Repair,
     Transform,
 )
 from trading_assets.core.records.record import Record
@@ -64,6 +65,7 @@ AnyRecord = (
     | AccessEvent
     | OpsError
     | Finding
+    | Repair
     | Promotion
     | Transform
 )

@@ -20,10 +20,12 @@ from trading_assets.core.fields import (
 from trading_assets.core.records.record import (
     Action,
     CandidateKind,
+    Execution,
     Mode,
     Record,
     Side,
     Suggestion,
+    TradeMode,
     Verdict,
 )
 
@@ -157,14 +159,9 @@ class SymbolState(msgspec.Struct, frozen=True, kw_only=True):
     freeze_level: Annotated[
         int, doc("Distance from the price within which stop and target cannot be changed.", "points", "terminal")
     ] = 0
-    filling_mode: Annotated[int, doc("Bit mask of fillings allowed: 1 FOK, 2 IOC.", source="terminal")] = 3
-    trade_exemode: Annotated[
-        Literal["request", "instant", "market", "exchange"], doc("How orders are executed.", source="terminal")
-    ] = "market"
-    trade_mode: Annotated[
-        Literal["full", "long_only", "short_only", "close_only", "disabled"],
-        doc("What may be traded.", source="terminal"),
-    ] = "full"
+    filling_mode: Annotated[int, doc("Bit mask of fillings allowed: 1 FOK, 2 IOC.", "bits", "terminal")] = 3
+    trade_exemode: Annotated[Execution, doc("How orders are executed.", source="terminal")] = "market"
+    trade_mode: Annotated[TradeMode, doc("What may be traded.", source="terminal")] = "full"
     volume_limit: Annotated[
         Decimal, doc("Largest volume of all positions and orders one way; 0 when not limited.", "lots", "terminal")
     ] = Decimal(0)

@@ -1,4 +1,4 @@
-"""Records of the operation itself: signs of life, errors, findings, judgements, tables written."""
+"""Records of the operation itself: signs of life, errors, findings, repairs, judgements, tables written."""
 
 from __future__ import annotations
 
@@ -90,6 +90,31 @@ class Finding(Record, frozen=True, kw_only=True, tag="finding"):
     expectation: Annotated[str, doc("What should be.", source="core.integrity")]
     observed: Annotated[str, doc("What is.", source="core.integrity")]
     repair: Annotated[str, doc("How to mend it.", source="core.integrity")]
+    table: Annotated[str, doc("Table it is about; empty when it is about none.", source="core.integrity")] = ""
+    day: Annotated[
+        str,
+        doc("UTC day of the partition it is about, ISO 8601; empty when it is about none.", source="core.integrity"),
+    ] = ""
+    state: Annotated[
+        Literal["found", "resolved"],
+        doc("Whether it was found, or no longer holds. Who knows of no resolving says found.", source="defs.selfcheck"),
+    ] = "found"
+
+
+class Repair(Record, frozen=True, kw_only=True, tag="repair"):
+    """A repair that was tried on a finding, with what was before it and after. One row per attempt."""
+
+    STREAM = "ops"
+
+    check: Annotated[str, doc("Check whose finding it was.", source="core.integrity")]
+    subject: Annotated[str, doc("Record, file or table the finding was about.", source="core.integrity")]
+    action: Annotated[str, doc("What was done.", source="core.repairs")]
+    attempt: Annotated[
+        int, doc("Which attempt on this finding it was, counted within a day.", "attempts", "core.repairs")
+    ]
+    before: Annotated[str, doc("What was observed before.", source="core.integrity")]
+    after: Annotated[str, doc("What was observed after; why it failed, when it did.", source="defs.repairs")]
+    is_repaired: Annotated[bool, doc("Whether the finding no longer held after it.", source="defs.repairs")]
 
 
 class Promotion(Record, frozen=True, kw_only=True, tag="promotion"):
@@ -98,7 +123,7 @@ class Promotion(Record, frozen=True, kw_only=True, tag="promotion"):
     STREAM = "ops"
 
     model_version: Annotated[str, doc("Model that was judged.", source="MLflow registry")]
-    dataset_version: Annotated[int, doc("Delta version of the learning dataset it was trained on.", source="lake")]
+    dataset_version: Annotated[int, doc("Delta version of the learning dataset it was trained on.", "version", "lake")]
     verdict: Annotated[Literal["promoted", "refused"], doc("Verdict.", source="core.learning.promotion")]
     release_id: Annotated[
         str | None, doc("Release in use from then on; null when nothing changed.", source="store.release")
@@ -106,9 +131,9 @@ class Promotion(Record, frozen=True, kw_only=True, tag="promotion"):
     blend: Annotated[float, doc("Blend of the release; 0 is shadow.", "share", "core.learning.promotion")]
     reasons: Annotated[tuple[str, ...], doc("Why.", source="core.learning.promotion")]
     action: Annotated[
-        Literal["judge", "step_up", "step_back", "demote", "rollback"],
+        Literal["judge", "step_up", "hold", "step_back", "demote", "rollback"],
         doc(
-            "What was decided: on a new model, a step of the ladder, the rules alone, or another release.",
+            "What was decided: on a new model, a step of the ladder or none, the rules alone, or another release.",
             source="core.learning.rollout",
         ),
     ] = "judge"
@@ -136,3 +161,16 @@ class Transform(Record, frozen=True, kw_only=True, tag="transform"):
     rows_in: Annotated[int, doc("Rows read.", "rows", "asset")]
     rows_out: Annotated[int, doc("Rows written.", "rows", "asset")]
     code_version: Annotated[str, doc("Version of this software.", source="package")]
+    delta_version: Annotated[
+        int | None, doc("Delta version of the table after it; null for what is no table.", "version", "lake")
+    ] = None
+    sources: Annotated[
+        tuple[str, ...],
+        doc(
+            "Tables its last piece was made from, each with its Delta version, as `bars@7`.",
+            source="store.commit_notes",
+        ),
+    ] = ()
+    feature_sets: Annotated[
+        tuple[str, ...], doc("Feature sets that were computed; empty where none was.", source="asset")
+    ] = ()

@@ -32,6 +32,12 @@ Mode = Literal["observe", "recommend", "execute"]
 Verdict = Literal["pass", "block", "not_available"]
 OrderState = Literal["PLANNED", "SENT", "PLACED", "PARTIAL", "FILLED", "REFUSED", "EXPIRED", "CANCELLED", "UNKNOWN"]
 ExitReason = Literal["stop", "target", "timeout", "signal", "weekend", "stop_out", "manual", "end_of_test"]
+Execution = Literal["request", "instant", "market", "exchange"]
+"""How a symbol's orders are executed."""
+TradeMode = Literal["full", "long_only", "short_only", "close_only", "disabled"]
+"""What of a symbol may be traded."""
+Filling = Literal["FOK", "IOC", "RETURN"]
+"""What becomes of volume that cannot be filled at once."""
 
 Money = Annotated[Decimal, doc("Amount of money.", "account currency", "terminal")]
 Lots = Annotated[Decimal, doc("Volume.", "lots", "terminal")]
@@ -43,7 +49,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 
     STREAM: ClassVar[Stream]
 
-    schema_version: Annotated[int, doc("Version of the record's schema.", source="core.records")] = SCHEMA_VERSION
+    schema_version: Annotated[int, doc("Version of the record's schema.", "version", "core.records")] = SCHEMA_VERSION
     tenant: Tenant
     account: Account
     event_at: EventAt

@@ -1,0 +1,230 @@
+"""Damage is found within one self-check, mended or told of, and what is left is what an undamaged run holds, row for row.
+
+A real home that the demo left, damaged with plain tools (tests/damage.py), checked as every ten minutes. The torture
+(tests/torture/torture_lake.py) does the same with many damages over many seeds.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import damage
+import polars as pl
+import pytest
+from played import DAYS, Played, trading
+
+from trading_assets.core.completeness import about_table
+from trading_assets.core.records.operations import Finding, OpsError, Repair
+from trading_assets.defs import rehearsal, selfcheck
+from trading_assets.defs.checks import Check
+from trading_assets.defs.resources import Storage
+from trading_assets.defs.selfcheck import Checked, self_check
+from trading_assets.store.control import take_commands
+from trading_assets.store.home import Home
+from trading_assets.store.ingestion import pending_days
+from trading_assets.store.journal import read_records
+from trading_assets.store.lake import Lake
+from trading_assets.store.seals import read_seals
+from trading_assets.store.under_way import forget_run
+
+# The first test to need it plays the demo.
+pytestmark = pytest.mark.timeout(900)
+
+NOW = datetime.now(UTC) + timedelta(minutes=15)
+"""Some minutes after the last write of the demo, whichever worker played it."""
+
+
+@pytest.fixture(scope="module")
+def sound(played: Played, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """The demo's home after its first self-check."""
+    with damage.twin(played.home, tmp_path_factory.mktemp("sound") / "home") as home:
+        follow_ops(home)
+        checked = check(home, is_whole=True)
+        assert (checked.found, checked.standing, checked.waiting, checked.repairs) == ([], [], 0, [])
+        assert pending_days(home) == []
+        yield home
+
+
+@pytest.fixture
+def home(sound: Home, tmp_path: Path) -> Iterator[Home]:
+    """A copy of it to damage."""
+    with damage.twin(sound, tmp_path / "home") as home:
+        yield home
+
+
+def follow_ops(home: Home) -> None:
+    """Ingest what the demo's last jobs told of themselves, so that no day waits for an ingestion."""
+    maker = rehearsal.maker_of("raw_transforms")
+    assert maker is not None
+    rehearsal.make(home, Storage(root=str(home.root)).lake, maker, pending_days(home))
+    forget_run(home, rehearsal.RUN_ID)
+
+
+def check(home: Home, minutes: int = 0, **how: bool) -> Checked:
+    return self_check(Storage(root=str(home.root)), NOW + timedelta(minutes=minutes), **how)
+
+
+def assert_mended(home: Home, sound: Home, checked: Checked) -> None:
+    """Everything found is repaired, recorded and alerted, and the lake is the undamaged one's."""
+    assert checked.found
+    assert checked.standing == []
+    assert {one.subject for one in checked.fresh} == {one.subject for one in checked.resolved}
+    assert any(one.is_repaired and one.before != one.after for one in checked.repairs)
+    assert damage.same_rows(home, sound) == []
+
+
+BLOWS: tuple[tuple[tuple[str, Any], ...], ...] = (
+    (("bars", damage.delete_partition_files), ("outcomes", damage.drop_a_row), ("features", damage.corrupt_a_row),
+     ("raw_deals", damage.ingest_twice)),
+    (("raw_decisions", damage.delete_partition), ("labels", damage.corrupt_a_row), ("trades", damage.flip_a_byte),
+     ("equity_curve", damage.delete_partition_files)),
+)  # fmt: skip
+
+
+def test_each_damage_is_found_and_mended_in_one_cycle_and_the_end_is_the_undamaged_lake(
+    home: Home, sound: Home
+) -> None:
+    chance = random.Random(1)
+    for number, blow in enumerate(BLOWS, 1):
+        told = [what(home, chance, table) for table, what in blow]
+        checked = check(home, 10 * number)
+        assert {one.table for one in checked.found} >= {table for table, _ in blow}, told
+        assert checked.standing == [], told
+    damage.hide_an_hour(home, chance)
+    damage.orphan_a_trade(home, chance)
+    last = check(home, 30)
+    assert {one.table for one in last.found} >= {"bars", "raw_decisions", "signals"}
+    assert_mended(home, sound, last)
+    again = check(home, 40)
+    assert (again.found, again.standing, again.repairs) == ([], [], [])
+
+
+def test_what_was_made_from_damage_is_made_again(home: Home, sound: Home) -> None:
+    # An hour of quotes vanishes, and the day's bars are made of the rest before anybody looks.
+    day = Lake(home.lake).dates("raw_quotes")[1]
+    hours = pl.col("event_at").dt.hour().is_between(9, 10)
+    damage.rewrite(home, "raw_quotes", day, lambda frame: frame.filter(~hours))
+    storage = Storage(root=str(home.root))
+    for table in ("bars", "chart_windows", "labels"):
+        maker = rehearsal.maker_of(table)
+        assert maker is not None
+        rehearsal.make(home, storage.lake, maker, [day])
+    checked = check(home, 1)
+    assert {one.table for one in checked.found} >= {"raw_quotes", "bars", "chart_windows"}
+    assert_mended(home, sound, checked)
+
+
+def test_a_lost_cursor_is_set_again_where_the_rows_are_those_of_the_journal_and_nowhere_else(home: Home) -> None:
+    day = damage.a_day(home, random.Random(1), "raw_deals")
+    damage.drop_a_row(home, random.Random(1), "raw_deals")
+    damage.lose_the_cursor(home, random.Random(1))
+    assert set(DAYS) < set(pending_days(home))
+    checked = check(home, 1)
+    assert {one.check for one in checked.found} >= {"ingestion_is_marked"}
+    # The day that differs is left to the next ingestion, which reads it again.
+    assert set(DAYS) & set(pending_days(home)) == {day}
+    assert "raw_trading" in {one.subject for one in checked.standing}
+
+
+def test_rows_of_the_dataset_that_nobody_added_go_and_those_taken_away_come_back(home: Home, sound: Home) -> None:
+    day = Lake(home.lake).dates("learning_dataset")[0]
+    other = pl.col("result_r") + 1.0
+    damage.rewrite(home, "learning_dataset", day, lambda frame: frame.with_columns(result_r=other).head(50))
+    changed = check(home, 10)
+    assert "registries_are_as_written" in {one.check for one in changed.found}
+    assert_mended(home, sound, changed)
+    damage.delete_partition_files(home, random.Random(1), "learning_dataset")
+    lost = check(home, 20)
+    assert "registries_are_whole" in {one.check for one in lost.found}
+    assert_mended(home, sound, lost)
+
+
+def test_a_judgement_that_nobody_made_waits_for_a_person(home: Home) -> None:
+    lake = Lake(home.lake)
+    before = lake.read("promotions")
+    damage.rewrite(home, "promotions", before["date"][0], lambda frame: frame.with_columns(blend=pl.lit(1.0)))
+    checked = check(home, 10)
+    (told,) = checked.standing
+    assert (told.check, told.table) == ("registries_are_as_written", "promotions")
+    assert "trading selfcheck --accept promotions" in told.repair
+    assert checked.repairs == []
+    assert lake.read("promotions")["blend"].to_list() == [1.0]
+
+
+def test_lost_seals_are_set_again_without_a_finding(home: Home) -> None:
+    (home.cursors / "seals" / "bars.json").unlink()
+    (home.cursors / "seals" / "meta_models.json").unlink()
+    assert check(home, 1).found == []
+    assert read_seals(home.cursors / "seals", "bars") is not None
+
+
+def test_each_finding_has_a_record_an_alert_and_its_end_and_each_repair_its_before_and_after(home: Home) -> None:
+    damage.drop_a_row(home, random.Random(6), "marks")
+    before = Lake(home.lake).version("marks")
+    told = check(home, 1, is_repairing=False)
+    assert ([one.table for one in told.standing], told.repairs) == (["marks"], [])
+    assert Lake(home.lake).version("marks") == before
+    checked = check(home, 2)
+    assert (checked.fresh, [one.table for one in checked.resolved]) == ([], ["marks"])
+    records = list(read_records(home.raw, stream="ops", types=(Finding, OpsError, Repair)))
+    found = [one for one in records if isinstance(one, Finding)]
+    assert [one.state for one in found] == ["found", "resolved"]
+    assert found[0].table == "marks"
+    assert found[0].day
+    (alert,) = [one for one in records if isinstance(one, OpsError)]
+    assert alert.component == "integrity: tables_are_as_written"
+    assert "it is tried" in alert.message
+    (repair,) = [one for one in records if isinstance(one, Repair)]
+    assert "1 missing" in repair.before
+    assert (repair.action, repair.attempt, repair.is_repaired) == ("rebuild", 1, True)
+    assert Lake(home.lake).read("repairs")["after"].to_list() == [repair.after]
+    assert Lake(home.lake).read("findings")["state"].sort().to_list() == ["found", "resolved"]
+
+
+def test_the_command_tells_what_it_found_and_fails_while_an_error_stands(home: Home) -> None:
+    damage.drop_a_row(home, random.Random(7), "marks")
+    told = trading("selfcheck", "--no-repair", "--home", str(home.root))
+    assert told.returncode == 1, told.stderr
+    assert "1 missing" in told.stdout
+    assert "NOT sound" in told.stdout
+    mended = json.loads((done := trading("selfcheck", "--json", "--home", str(home.root))).stdout)
+    assert done.returncode == 0
+    assert (mended["is_sound"], len(mended["repairs"]), mended["standing"]) == (True, 1, [])
+    refused = trading("selfcheck", "--accept", "nothing", "--home", str(home.root))
+    assert refused.returncode == 1
+    assert "there is no such table" in refused.stderr
+
+
+def test_what_was_written_wrongly_is_traced_back_to_the_journal(home: Home, sound: Home) -> None:
+    # Wrong rows, written and sealed as an ingestion does: no file is under suspicion, but a trade has no outcome.
+    outcome = Lake(home.lake).read("outcomes").row(0, named=True)
+    others = pl.col("trade_id") != outcome["trade_id"]
+    for table in ("raw_outcomes", "outcomes"):
+        damage.rewrite(home, table, outcome["date"], lambda frame: frame.filter(others))
+        Storage(root=str(home.root)).lake.seal(table, [outcome["date"]])
+    checked = check(home, 1)
+    assert "closed_trades_have_outcomes" in {one.check for one in checked.found}
+    assert {one.table for one in checked.found} >= {"raw_outcomes", "outcomes"}
+    assert_mended(home, sound, checked)
+
+
+def test_a_repair_that_does_not_help_is_reported_asks_the_terminal_once_and_ends(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = Lake(home.lake).dates("outcomes")[0]
+    lost = about_table("closed_trades_have_outcomes", "outcomes", day, "an outcome", "none, whatever is done", "ask")
+    monkeypatch.setattr(selfcheck, "CHECK_LIST", (Check("lost", "outcomes", (), lambda _storage, _days: [lost]),))
+    actions: list[str] = []
+    for minutes in (1, 2, 12, 60):
+        checked = check(home, minutes)
+        assert checked.standing == [lost]
+        actions += [one.action for one in checked.repairs]
+        assert not any(one.is_repaired for one in checked.repairs)
+    assert actions == ["rebuild", "ask_deals"]
+    (asked,) = take_commands(home.control)
+    assert (asked.command, asked.argument) == ("query", "deals")

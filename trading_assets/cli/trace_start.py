@@ -1,0 +1,89 @@
+"""Where a trace starts: the one decision that an id leads to, whatever of its chain the id names.
+
+What belongs to the decision is `cli.trace`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+
+import polars as pl
+
+from trading_assets.core.errors import InputError
+from trading_assets.core.ids import ulid_time
+from trading_assets.store.lake_rows import Ask, LakeRows, Row
+
+# Ids of ours, by the table and column that hold them: the time in front says on which days.
+TIMED = (
+    ("signals", "signal_id"), ("signals", "chain_id"), ("candidates", "idea_id"), ("orders", "trade_id"),
+    ("trades", "trade_id"), ("raw_deals", "chain_id"),
+)  # fmt: skip
+# Numbers of the terminal and of ours without a time. A number can name a position and another trade's deal.
+UNTIMED = (
+    ("orders", "magic"), ("orders", "order_ticket"), ("orders", "position_id"), ("raw_deals", "deal_ticket"),
+    ("raw_deals", "order_ticket"), ("raw_deals", "position_id"),
+)  # fmt: skip
+HINT = "check the id, or ingest the journal first: trading materialise ingest"
+
+
+def near_days(at: datetime) -> list[date]:
+    """Return the days on which what was decided at a time rests: its own, and the next for what was known after midnight."""
+    return [at.date(), at.date() + timedelta(days=1)]
+
+
+def model_of(rows: LakeRows, identifier: str) -> Row | None:
+    """Return the model of that version, or the one of the release of that name; None for neither."""
+    if identifier.isdigit() or len(identifier) == 26:
+        return None
+    (judged,) = rows.ask(Ask("promotions", pl.col("release_id") == identifier, None, ("model_version",)))
+    name = judged[0]["model_version"] if judged else identifier
+    (models,) = rows.ask(Ask("meta_models", pl.col("model_version") == name, None))
+    return models[0] if models else None
+
+
+def found_signal(rows: LakeRows, identifier: str) -> Row:
+    """Return the decision an id belongs to. Raises InputError for an id of nothing, of several, or of what is not ours."""
+    if identifier.isdigit():
+        return _of_number(rows, identifier)
+    try:
+        near = near_days(ulid_time(identifier))
+    except ValueError as error:
+        raise InputError(
+            "tracing", identifier, f"{error}, a number of the terminal, a model or a release",
+            "take an id from `trading status` or a table",
+        ) from error  # fmt: skip
+    # What was known after midnight of a trade's or chain's day names the decision of the day before.
+    found = _leading(rows, TIMED, identifier, near)
+    signals = {row["signal_id"] for row in found if row["signal_id"] is not None}
+    return _only_one(rows, identifier, signals, [near[0] - timedelta(days=1), *near])
+
+
+def _of_number(rows: LakeRows, number: str) -> Row:
+    found = _leading(rows, UNTIMED, number, None)
+    signals = {row["signal_id"] for row in found if row["signal_id"] is not None}
+    if found and not signals:
+        raise InputError(
+            "tracing", number, f"it is of {found[0]['date']} and not ours: no decision of this account led to it",
+            "look it up in the table raw_deals",
+        )  # fmt: skip
+    days = sorted({day for signal in signals for day in near_days(ulid_time(signal))})
+    return _only_one(rows, number, signals, days)
+
+
+def _leading(rows: LakeRows, places: Iterable[tuple[str, str]], identifier: str, days: list[date] | None) -> list[Row]:
+    """Return date and decision of every row that carries the id."""
+    asks = [Ask(table, pl.col(column) == identifier, days, ("date", "signal_id")) for table, column in places]
+    return [row for found in rows.ask(*asks) for row in found]
+
+
+def _only_one(rows: LakeRows, identifier: str, signals: set[str], days: list[date]) -> Row:
+    if len(signals) > 1:
+        raise InputError(
+            "tracing", identifier, f"it leads to {len(signals)} decisions: {', '.join(sorted(signals)[:5])}",
+            "trace one of them",
+        )  # fmt: skip
+    (found,) = rows.ask(Ask("signals", pl.col("signal_id").is_in(sorted(signals)), days)) if signals else ([],)
+    if not found:
+        raise InputError("tracing", identifier, "nothing of that id is in the lake", HINT)
+    return found[0]

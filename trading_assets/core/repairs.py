@@ -1,0 +1,97 @@
+"""What is done about a difference by itself: which action, how often, and when again. Nothing is carried out here.
+
+An action only ever makes anew what is a function of the journal, brings back what was written before, or asks the terminal
+what happened. None writes into the journal of the daemon, and none trades. What no action can mend is a person's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from trading_assets.core.integrity import Difference
+
+Action: TypeAlias = Literal["rebuild", "ingest", "mark", "restore", "ask_deals", "ask_bars"]
+
+ACTION_WORDS: Mapping[str, str] = {
+    "rebuild": "the day's rows were made again from what they are made from",
+    "ingest": "the day's journal was read into the lake again",
+    "mark": "the day was marked as ingested, since its rows are those of the journal",
+    "restore": "the last version that was written rightly was brought back",
+    "ask_deals": "the terminal was asked for its deals",
+    "ask_bars": "the terminal was asked for its bars",
+}
+
+LADDERS: Mapping[str, tuple[Action, ...]] = {
+    "tables_are_as_written": ("rebuild", "rebuild", "rebuild"),
+    "registries_are_as_written": ("restore", "rebuild"),
+    "registries_are_whole": ("rebuild",),
+    "ingestion_is_marked": ("mark", "ingest"),
+    "executed_decisions_have_trades": ("rebuild", "ask_deals"),
+    "closed_trades_have_outcomes": ("rebuild", "ask_deals"),
+    "trades_have_decisions": ("rebuild",),
+    "outcomes_equal_trades": ("rebuild", "ask_deals"),
+    "windows_are_equal": ("rebuild", "ask_bars"),
+    "features_are_equal": ("rebuild",),
+    "counts_agree": ("rebuild",),
+    "keys_are_unique": ("rebuild",),
+    "bars_cover_quotes": ("rebuild",),
+    "bars_have_no_gaps": ("rebuild", "ask_bars"),
+    "no_cent_is_lost": ("ask_deals",),
+    "labelled_candidates_are_learned": ("rebuild",),
+    "labels_are_complete": ("rebuild",),
+}
+"""What is tried on a finding of each check, one attempt after the other. A check that is not here is a person's."""
+
+_FIRST_WAIT = timedelta(minutes=10)
+_GROWTH = 4
+COUNTED = timedelta(hours=24)
+"""Attempts count for this long: after it, a finding that still stands is tried again from the first step."""
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """A repair that was tried."""
+
+    tenant: str
+    account: str
+    check: str
+    subject: str
+    at: datetime
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be tried on one difference now."""
+
+    difference: Difference
+    action: Action
+    attempt: int
+
+
+def plans(found: Iterable[Difference], tried: Sequence[Attempt], now: datetime) -> list[Plan]:
+    """Return what is to be tried now, in the order of the differences: one step each, none too soon, none too often."""
+    counted: dict[tuple[str, str, str, str], list[datetime]] = {}
+    for one in tried:
+        if now - one.at < COUNTED:
+            counted.setdefault((one.tenant, one.account, one.check, one.subject), []).append(one.at)
+    due = []
+    for difference in found:
+        before = counted.get((difference.tenant, difference.account, difference.check, difference.subject), [])
+        ladder = LADDERS.get(difference.check, ())
+        if len(before) >= len(ladder):
+            continue
+        if before and now - max(before) < _FIRST_WAIT * _GROWTH ** (len(before) - 1):
+            continue
+        due.append(Plan(difference=difference, action=ladder[len(before)], attempt=len(before) + 1))
+    return due
+
+
+def is_exhausted(difference: Difference, tried: Sequence[Attempt], now: datetime) -> bool:
+    """Whether everything that could be tried has been, and a person must look."""
+    name = (difference.tenant, difference.account, difference.check, difference.subject)
+    mine = [
+        one for one in tried if (one.tenant, one.account, one.check, one.subject) == name and now - one.at < COUNTED
+    ]
+    return len(mine) >= len(LADDERS.get(difference.check, ()))
