@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -23,3 +25,12 @@ def test_the_ledger_of_a_young_home_takes_the_days_there_are(home: Home) -> None
     done = trading("materialise", "ledger", "--home", str(home.root))
     assert done.returncode == 0, done.stderr
     assert f"Ledger, {DAYS[0]} to {DAYS[-1]}" in done.stderr
+
+
+@pytest.mark.parametrize("module", ["entry", "demo", "materialise", "backfill", "selfcheck", "up"])
+def test_a_command_knows_its_home_before_any_asset_is_imported(module: str) -> None:
+    # The partitions begin at the first day of the home that is known then: a home whose journal is older would have no days.
+    seen = "[name for name in sys.modules if name == 'trading_assets.defs.table_asset']"
+    program = f"import sys, trading_assets.cli.{module}; print({seen})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

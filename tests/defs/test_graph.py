@@ -17,7 +17,7 @@ RAW = {raw_name(kind): set[str]() for kind in RECORD_TYPES}
 DECIDED = {"raw_decisions", "chart_windows", "feature_windows"}
 
 CHECKED = {
-    "bars", "candidates", "chart_windows", "feature_windows", "labels", "learning_dataset", "orders", "outcomes", "pnl_events",
+    "bars", "candidates", "chart_windows", "equity_daily", "feature_windows", "labels", "learning_dataset", "orders", "outcomes", "pnl_events",
     "raw_decisions", "raw_outcomes", "raw_quotes", "signals", "system_health", "trades",
 }  # fmt: skip
 

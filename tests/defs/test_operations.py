@@ -13,10 +13,10 @@ import pytest
 from trading_assets.core.records.operations import ComponentState, DaemonHeartbeat
 from trading_assets.core.records.record import Record
 from trading_assets.defs.checks import CHECKS
+from trading_assets.defs.due import heard_days
 from trading_assets.defs.operations import system_health_asset
 from trading_assets.defs.raw import RAW_ASSETS
 from trading_assets.defs.resources import Storage
-from trading_assets.defs.sensors import heard_days
 from trading_assets.store.home import Home
 from trading_assets.store.journal import Journal
 from trading_assets.store.lake import Lake

@@ -28,12 +28,13 @@ from trading_assets.core.records.market import Quote
 from trading_assets.core.records.operations import OpsError, Transform
 from trading_assets.core.records.trading import SymbolSpec
 from trading_assets.core.tables import TABLES
+from trading_assets.defs.due import days_to_materialise
 from trading_assets.defs.event_log import PooledEventLogStorage
 from trading_assets.defs.ledger import CURVES
 from trading_assets.defs.resources import Storage
 from trading_assets.defs.run import run_job
 from trading_assets.defs.sensors import alert_on_failure, record_what_was_written
-from trading_assets.defs.tasks import TASKS, days_to_materialise
+from trading_assets.defs.tasks import TASKS
 from trading_assets.store.home import Home
 from trading_assets.store.ingestion import pending_days
 from trading_assets.store.journal import Journal, read_records

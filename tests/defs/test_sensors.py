@@ -21,10 +21,11 @@ from trading_assets.core.records.market import Quote
 from trading_assets.core.tables import TABLES
 from trading_assets.defs import sensors
 from trading_assets.defs.decay import decay_alarms
+from trading_assets.defs.due import LABEL_LAG_DAYS, RANGE_TAGS, recent_days
 from trading_assets.defs.learning import TRIGGER_TAG
 from trading_assets.defs.resources import Storage
-from trading_assets.defs.sensors import RETRAIN_AFTER_ROWS, recent_days, retrain_on_new_labels
-from trading_assets.defs.tasks import LABEL_LAG_DAYS, RANGE_TAGS, TASKS
+from trading_assets.defs.sensors import RETRAIN_AFTER_ROWS, retrain_on_new_labels
+from trading_assets.defs.tasks import TASKS
 from trading_assets.store.home import Home
 from trading_assets.store.ingestion import mark_ingested
 from trading_assets.store.journal import Journal

@@ -13,8 +13,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from trading_assets.core.tables import TABLES
+from trading_assets.defs.due import days_to_materialise
 from trading_assets.defs.partitions import LATE_DAYS, chunks, with_late
-from trading_assets.defs.tasks import TASKS, days_to_materialise, page
+from trading_assets.defs.tasks import TASKS, page
 from trading_assets.store.lake import Lake
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -92,8 +92,8 @@ def _run(home: Home, pieces: list[Piece], done: list[Piece], noted: Path) -> Non
     # The partitions begin at the first day of the environment when these are imported.
     from trading_assets.cli.materialise import ready_lake
     from trading_assets.cli.progress import run_with_progress, steps
+    from trading_assets.defs.due import days_to_materialise
     from trading_assets.defs.settings import AssetSettings
-    from trading_assets.defs.tasks import days_to_materialise
 
     begin, lake = AssetSettings.from_environment().first_date, ready_lake(home)
     with steps() as progress:

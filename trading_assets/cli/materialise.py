@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime
 from trading_assets.cli.environment import running
 from trading_assets.cli.progress import SCREEN, run_with_progress, steps
 from trading_assets.core.errors import InputError
-from trading_assets.defs.sensors import heard_days, recent_days
+from trading_assets.defs.due import days_to_materialise, heard_days, recent_days
 from trading_assets.defs.settings import AssetSettings
-from trading_assets.defs.tasks import TASKS, days_to_materialise
+from trading_assets.defs.tasks import TASKS
 from trading_assets.store.home import Home
 from trading_assets.store.ingestion import pending_days
 from trading_assets.store.lake import Lake

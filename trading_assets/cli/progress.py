@@ -10,8 +10,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
-from trading_assets.defs.run import run_job
-
 SCREEN = Console(stderr=True)
 
 
@@ -41,5 +39,8 @@ def step(progress: Progress, description: str) -> Iterator[Callable[[float, str]
 
 def run_with_progress(progress: Progress, job: str, description: str, days: tuple[date, date] | None = None) -> str:
     """Run a job of the asset graph under a bar; return its run id."""
+    # The partitions begin at the first day of the environment when the assets are imported; a command sets it first.
+    from trading_assets.defs.run import run_job
+
     with step(progress, description) as tell:
         return run_job(job, days, lambda done, total, name: tell(done / total, name))

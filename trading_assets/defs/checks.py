@@ -16,9 +16,9 @@ from trading_assets.core import completeness, integrity
 from trading_assets.core.integrity import Difference
 from trading_assets.core.tables import TABLES
 from trading_assets.core.trades.ledger import conservation
+from trading_assets.defs.due import RANGE_TAGS
 from trading_assets.defs.partitions import LATE_DAYS
 from trading_assets.defs.resources import Storage
-from trading_assets.defs.tasks import RANGE_TAGS
 from trading_assets.store.ingestion import marked_reached
 from trading_assets.store.lake import Lake
 

@@ -40,11 +40,18 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class _Run:
+    """The run an asset believes to be part of."""
+
+    run_id: str = RUN_ID
+
+
+@dataclass(frozen=True)
 class _Context:
-    """What an asset asks of its run: which days, and where to say something."""
+    """What an asset asks of its run: which days, which run, and where to say something."""
 
     partition_keys: list[str]
-    run_id: str = RUN_ID
+    run: _Run = _Run()
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("trading_assets.selfcheck"))
 
 

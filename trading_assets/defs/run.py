@@ -10,9 +10,9 @@ from uuid import uuid4
 import dagster as dg
 
 from trading_assets.core.errors import StateError, TradingError
+from trading_assets.defs.due import range_tags
 from trading_assets.defs.ops import HERE_TAG, record_transforms
 from trading_assets.defs.retraining import RETRAIN, failed_step, record_failure, why_failed
-from trading_assets.defs.sensors import range_tags
 from trading_assets.defs.settings import AssetSettings
 from trading_assets.store.home import Home
 from trading_assets.store.seals import sealing_lake

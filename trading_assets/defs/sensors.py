@@ -4,18 +4,19 @@ A schedule that finds nothing to do says so and starts nothing; one whose job st
 """
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
 from trading_assets.defs.decay import decay_alarms
+from trading_assets.defs.due import days_to_materialise, heard_days, range_tags, recent_days
 from trading_assets.defs.learning import TRIGGER_TAG
 from trading_assets.defs.ops import HERE_TAG, alert, record_transforms
 from trading_assets.defs.resources import Storage
 from trading_assets.defs.retraining import RETRAIN, record_failure, why_failed
 from trading_assets.defs.settings import AssetSettings
-from trading_assets.defs.tasks import LABEL_LAG_DAYS, RANGE_TAGS, TASKS, Task, days_to_materialise
+from trading_assets.defs.tasks import TASKS, Task
 from trading_assets.store.ingestion import pending_days
 from trading_assets.store.lake import Lake
 from trading_assets.store.policy import read_policy
@@ -28,32 +29,6 @@ ACTIVE = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRu
 
 def _is_running(instance: dg.DagsterInstance, job: str) -> bool:
     return bool(instance.get_runs(dg.RunsFilter(job_name=job, statuses=ACTIVE), limit=1))
-
-
-def range_tags(first: date, last: date) -> dict[str, str]:
-    """Return the tags of one run over consecutive days."""
-    return dict(zip(RANGE_TAGS, (first.isoformat(), last.isoformat()), strict=True))
-
-
-def recent_days(lake: Lake, first: date) -> tuple[date, date] | None:
-    """Return the days that may still change: the last ingested one and those whose labels wait for their future.
-
-    None lies before `first`, the first partition.
-    """
-    ingested = lake.dates("signals")
-    return (max(first, ingested[-1] - timedelta(days=LABEL_LAG_DAYS)), ingested[-1]) if ingested else None
-
-
-def heard_days(lake: Lake, first: date, today: date) -> tuple[date, date] | None:
-    """Return the days whose hours may have changed: from the last day written, or the one before today, to today.
-
-    Also when nothing was heard on them: that is what their hours say. None while nothing has ever been heard.
-    """
-    heard, written = lake.dates("raw_daemon_heartbeats"), lake.dates("system_health")
-    if not heard:
-        return None
-    since = min(written[-1] if written else heard[0], today - timedelta(days=1))
-    return max(first, since), today
 
 
 def _requests(task: Task, storage: Storage) -> list[dg.RunRequest]:

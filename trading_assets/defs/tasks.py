@@ -6,21 +6,12 @@ the assets.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
-import polars as pl
-
-from trading_assets.defs.partitions import LATE_DAYS
-from trading_assets.store.ingestion import stretches
-from trading_assets.store.lake import Lake
 
 ALERT = "the failure sensor writes an ops_error record to the journal of `ops`; `trading status` shows it"
-LABEL_LAG_DAYS = 4
-RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
 
 @dataclass(frozen=True)
@@ -106,18 +97,6 @@ def page() -> str:
         "",
     ]
     return "\n".join(lines)
-
-
-def days_to_materialise(lake: Lake, pending: Collection[date], first: date) -> list[tuple[date, date]]:
-    """Return the stretches of days to write for days that have grown, none before the first partition.
-
-    Each touches the days before it that its late records may belong to, and the day of every trade that was still open.
-    """
-    if not pending:
-        return []
-    touched = {day - timedelta(days=late) for day in pending for late in range(LATE_DAYS + 1)}
-    still_open = lake.scan("trades").filter(pl.col("is_open")).select(pl.col("date").unique()).collect()["date"]
-    return stretches({day for day in touched | set(still_open) if day >= first})
 
 
 def jobs() -> list[Any]:
