@@ -8,7 +8,8 @@ import random
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -20,13 +21,32 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from played import Played, play_once
+from said import Said, Say
 
 # The asset graph reads these when it is imported: each test process works on a home of its own, never on one of yours.
 OWN_HOME = Path(tempfile.mkdtemp(prefix="trading-tests-"))
 os.environ.update(TRADING_HOME=str(OWN_HOME), TRADING_FIRST_DATE="2026-01-01")
 atexit.register(shutil.rmtree, OWN_HOME, ignore_errors=True)
 
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+TESTS = Path(__file__).resolve().parent
+SHARED_DATA = TESTS.parents[1] / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files in the order in which two workers idle least.
+
+    One plays the demo while the other has whole programs to run that do not need it; then those that do; the many short files
+    come last and fill what is left. Within a file nothing changes.
+    """
+    played = {item.path for item in items if "played" in getattr(item, "fixturenames", ())}
+    whole = {TESTS, TESTS / "torture"}
+
+    def rank(path: Path) -> tuple[int, str]:
+        if path in played:
+            return (0 if path == min(played) else 2), str(path)
+        return (1 if path.parent in whole else 3), str(path)
+
+    items.sort(key=lambda item: rank(item.path))
 
 
 @pytest.fixture(scope="session")
@@ -88,3 +108,31 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
     """A demo played to its end, once for all workers. Read its home, write only in a copy."""
     folder = tmp_path_factory.getbasetemp()
     return play_once(folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder)
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Say]:
+    """Gives a command of `trading` in this process, as a person does, and returns what it said.
+
+    The environment it sets is put back.
+    """
+    with warnings.catch_warnings():
+        # What dagster-dbt and Dagster say at import; a person's screen never shows it either.
+        warnings.simplefilter("ignore")
+        import trading_assets.definitions  # noqa: F401
+    from trading_assets.cli import main
+
+    before = dict(os.environ)
+
+    def run(*arguments: str | Path) -> Said:
+        monkeypatch.setattr(sys, "argv", ["trading", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended, warnings.catch_warnings():
+            main()
+        said = capsys.readouterr()
+        code = ended.value.code
+        return Said(0 if code is None else int(code), said.out, said.err)
+
+    yield run
+    os.environ.clear()
+    os.environ.update(before)

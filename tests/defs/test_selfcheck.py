@@ -16,7 +16,8 @@ from typing import Any
 import damage
 import polars as pl
 import pytest
-from played import DAYS, Played, trading
+from played import DAYS, Played
+from said import Say
 
 from trading_assets.core.completeness import about_table
 from trading_assets.core.records.operations import Finding, OpsError, Repair
@@ -186,18 +187,19 @@ def test_each_finding_has_a_record_an_alert_and_its_end_and_each_repair_its_befo
     assert Lake(home.lake).read("findings")["state"].sort().to_list() == ["found", "resolved"]
 
 
-def test_the_command_tells_what_it_found_and_fails_while_an_error_stands(home: Home) -> None:
+def test_the_command_tells_what_it_found_and_fails_while_an_error_stands(home: Home, say: Say) -> None:
     damage.drop_a_row(home, random.Random(7), "marks")
-    told = trading("selfcheck", "--no-repair", "--home", str(home.root))
-    assert told.returncode == 1, told.stderr
-    assert "1 missing" in told.stdout
-    assert "NOT sound" in told.stdout
-    mended = json.loads((done := trading("selfcheck", "--json", "--home", str(home.root))).stdout)
-    assert done.returncode == 0
+    told = say("selfcheck", "--no-repair", "--home", home.root)
+    assert told.code == 1, told.err
+    assert "1 missing" in told.out
+    assert "NOT sound" in told.out
+    done = say("selfcheck", "--json", "--home", home.root)
+    mended = json.loads(done.out)
+    assert done.code == 0
     assert (mended["is_sound"], len(mended["repairs"]), mended["standing"]) == (True, 1, [])
-    refused = trading("selfcheck", "--accept", "nothing", "--home", str(home.root))
-    assert refused.returncode == 1
-    assert "there is no such table" in refused.stderr
+    refused = say("selfcheck", "--accept", "nothing", "--home", home.root)
+    assert refused.code == 1
+    assert "there is no such table" in refused.sentence
 
 
 def test_what_was_written_wrongly_is_traced_back_to_the_journal(home: Home, sound: Home) -> None:
