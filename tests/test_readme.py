@@ -23,6 +23,9 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 # A command stands at the start of a line or code span, perhaps after `&&`.
 MAKE = re.compile(r"(?:^|&& )make ([a-z]+)(?![a-z=])", re.MULTILINE)
 TRADING = re.compile(r"(?:^|&& )(?:\.venv[/\\](?:bin|Scripts)[/\\])?trading +([a-z]+)([^\n`&|#]*)", re.MULTILINE)
+# `trading token new ACCOUNT`, `list`, `revoke NAME`
+SPANS = re.compile(r"`trading ([a-z]+)([^`\n]*)`((?:, `[^`\n]+`)*)")
+PART = re.compile(r" +([a-z]+)")
 OPTION = re.compile(r"(?<!\S)(--?[a-z][a-z-]*)")
 PATH = re.compile(r"(?:trading_assets|live|tests|dbt_project|docs|core|store|defs|cli)/[A-Za-z0-9_./-]*")
 TEST_NAME = re.compile(r"`(test_[a-z0-9_]+)`")
@@ -82,6 +85,8 @@ def faults_of_commands(text: str) -> list[str]:
     for code in code_in(text):
         for name, rest in TRADING.findall(code):
             command = trading.commands.get(name)
+            if isinstance(command, click.Group) and (part := PART.match(rest)):
+                name, command = f"{name} {part[1]}", command.commands.get(part[1])
             if command is None:
                 faults.append(f"trading {name}")
                 continue
@@ -103,9 +108,44 @@ def test_a_trading_command_that_does_not_exist_is_found() -> None:
     assert faults_of_commands(text) == ["trading guess", "trading demo --luck", "trading up --clock"]
 
 
-def test_the_readme_names_every_command_a_trader_gives() -> None:
-    named = {name for code in code_in(read(README)) for name, _ in TRADING.findall(code)}
-    assert named >= trading.commands.keys()
+def tree(group: click.Group, before: str = "") -> Iterator[str]:
+    """Every command under a group, as it is given."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from tree(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}"
+
+
+def commands_named(text: str) -> set[str]:
+    """The `trading` commands a text names, without arguments; of a group also the parts that follow in spans of their own."""
+    named = set()
+    for code in code_in(text):
+        for name, rest in TRADING.findall(code):
+            part = PART.match(rest) if isinstance(trading.commands.get(name), click.Group) else None
+            named.add(f"{name} {part[1]}" if part else name)
+    for name, _, more in SPANS.findall(text):
+        if isinstance(trading.commands.get(name), click.Group):
+            named |= {f"{name} {part}" for part in re.findall(r"`([a-z]+)(?=[ `])", more)}
+    return named
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_part_of_a_group_that_a_page_names_exists(page: Path) -> None:
+    groups = {name for name, command in trading.commands.items() if isinstance(command, click.Group)}
+    assert commands_named(read(page)) - groups - set(tree(trading)) == set()
+
+
+def test_a_part_of_a_group_that_does_not_exist_is_found() -> None:
+    text = "`trading token new ACCOUNT`, `list`, `burn NAME`\n```\ntrading release lose x\n```\n`trading breaker`, `a`"
+    assert commands_named(text) - set(tree(trading)) == {"token burn", "release lose", "breaker", "breaker a"}
+    assert faults_of_commands("`trading release lose` and `trading model card x --luck`") == [
+        "trading release lose", "trading model card --luck",
+    ]  # fmt: skip
+
+
+def test_the_readme_names_every_command_of_the_tree() -> None:
+    assert set(tree(trading)) - commands_named(read(README)) == set()
 
 
 # --- Windows ------------------------------------------------------------------------------------------------------

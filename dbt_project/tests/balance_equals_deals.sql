@@ -1,5 +1,7 @@
 -- Conservation: the closing balance of every day is everything that deals moved by then, credit apart.
 -- A day that ended less than two hours ago may still be on its way from the one table to the other.
+{{ config(meta={'dagster': {'ref': {'name': 'account_equity'}}}) }}
+-- depends_on: {{ ref('account_equity') }}
 with deals as (
     select tenant, account, dealt_at, amount
     from {{ ref('stg_deals') }}

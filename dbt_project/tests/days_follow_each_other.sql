@@ -1,4 +1,6 @@
 -- A day opens with the balance the day before it closed with, and no day between is missing.
+{{ config(meta={'dagster': {'ref': {'name': 'account_equity'}}}) }}
+-- depends_on: {{ ref('account_equity') }}
 with days as (
     select
         *,

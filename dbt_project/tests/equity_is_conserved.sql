@@ -1,4 +1,6 @@
 -- Conservation: opening balance, deposits and net profit of a day are its closing balance, and balance and unrealised its equity.
+{{ config(meta={'dagster': {'ref': {'name': 'account_equity'}}}) }}
+-- depends_on: {{ ref('account_equity') }}
 select
     tenant,
     account,

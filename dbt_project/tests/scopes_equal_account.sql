@@ -1,4 +1,6 @@
 -- Conservation: symbols, strategies and models of an account each add up to the account, day by day, to the cent.
+{{ config(meta={'dagster': {'ref': {'name': 'performance_by_scope'}}}) }}
+-- depends_on: {{ ref('performance_by_scope') }}
 with scopes as (
     select tenant, account, day, scope, sum(net_pnl) as net_pnl, sum(trades_closed) as trades_closed
     from {{ ref('stg_performance_daily') }}

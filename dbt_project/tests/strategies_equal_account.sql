@@ -1,4 +1,6 @@
 -- Conservation: what the strategies and models earned is the balance less what was paid in, at the end of every day.
+{{ config(meta={'dagster': {'ref': {'name': 'strategy_equity'}}}) }}
+-- depends_on: {{ ref('strategy_equity') }}
 with earned as (
     select tenant, account, day, sum(balance) as earned, sum(equity) as worth
     from {{ ref('stg_strategy_daily') }}

@@ -1,4 +1,6 @@
 -- A tenant's equity is the sum of its accounts' in the reporting currency; null as soon as one of them has no rate.
+{{ config(meta={'dagster': {'ref': {'name': 'tenant_equity'}}}) }}
+-- depends_on: {{ ref('tenant_equity') }}
 with accounts as (
     select
         tenant,

@@ -1,4 +1,6 @@
 -- A closed trade's profit, counted from its deals, is what its outcome says.
+{{ config(meta={'dagster': {'ref': {'name': 'fct_outcomes'}}}) }}
+-- depends_on: {{ ref('fct_outcomes') }}
 select
     trades.trade_id,
     trades.net_pnl as by_deals,

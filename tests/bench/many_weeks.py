@@ -2,8 +2,7 @@
 
 A week is moved by whole weeks: dates, the time in front of ids, and the tickets change, prices do not. Everything joins as
 it did, and segments, seals and the chain are the journal's own. What a shift cannot keep are hashes over times: chart and
-feature windows are told unequal, which costs the asset half as much as equal ones do. Deposits and the terminal's history
-come in the first week alone.
+feature windows are told unequal. Deposits and the terminal's history come in the first week alone.
 """
 
 from __future__ import annotations

@@ -44,6 +44,24 @@ def test_after_the_last_step_a_person_is_asked_and_a_day_later_it_is_tried_again
     assert again.attempt == 1
 
 
+def a_gap(days_ago: int) -> Difference:
+    return about_table("bars_have_no_gaps", "bars", NOW.date() - timedelta(days=days_ago), "bars", "none", "mend it")
+
+
+def test_the_terminal_is_asked_for_bars_of_the_last_days_once_and_for_none_that_are_long_past() -> None:
+    steps = {}
+    for days_ago in (0, 2, 3, 400):
+        gap, before, steps[days_ago] = a_gap(days_ago), list[Attempt](), list[str]()
+        for hours in (0, 1, 30, 60):
+            now = NOW + timedelta(hours=hours)
+            for plan in plans([gap], before, now):
+                steps[days_ago].append(plan.action)
+                owner = {"tenant": gap.tenant, "account": gap.account}
+                before.append(Attempt(**owner, check=gap.check, subject=gap.subject, at=now))
+        assert is_exhausted(gap, before, NOW + timedelta(days=30))
+    assert steps == {0: ["rebuild", "ask_bars"], 2: ["rebuild", "ask_bars"], 3: ["rebuild"], 400: ["rebuild"]}
+
+
 def test_attempts_on_another_finding_do_not_count() -> None:
     assert plans([difference()], tried(timedelta(minutes=1), check="outcomes_equal_trades"), NOW)
 

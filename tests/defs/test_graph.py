@@ -6,11 +6,12 @@ import dagster as dg
 import pytest
 
 from trading_assets.core import completeness, integrity
+from trading_assets.core.errors import StateError
 from trading_assets.core.records.codec import RECORD_TYPES
 from trading_assets.core.tables import TABLES, raw_name
 from trading_assets.defs.checks import CHECK_LIST
 from trading_assets.defs.ledger import CURVES
-from trading_assets.defs.marts import MARTS
+from trading_assets.defs.marts import MARTS, PROJECT, what_is_tested
 from trading_assets.defs.tasks import TASKS
 
 RAW = {raw_name(kind): set[str]() for kind in RECORD_TYPES}
@@ -129,6 +130,20 @@ def test_every_asset_has_an_owner_words_and_kinds_and_somebody_makes_it(assets: 
         assert len(node.description or "") > 20, name  # type: ignore[attr-defined]
         assert node.kinds, name  # type: ignore[attr-defined]
         assert node.is_executable, name  # type: ignore[attr-defined]
+
+
+def test_every_check_says_what_it_holds_and_no_money_is_counted_unseen(graph: dg.Definitions) -> None:
+    nodes = graph.resolve_asset_graph()
+    told = {key.name: nodes.get_check_spec(key).description or "" for key in nodes.asset_check_keys}
+    assert [name for name, words in told.items() if len(words) < 20 or not words.strip().endswith(".")] == []
+    assert told.keys() >= {file.stem for file in (PROJECT / "tests").glob("*.sql")}
+    assert told["unique_fct_trades_trade_id"] == "No two rows have the same trade_id."
+
+
+def test_a_test_of_a_kind_that_has_no_sentence_is_refused() -> None:
+    test = {"name": "t", "column_name": "c", "test_metadata": {"name": "at_most", "kwargs": {}}}
+    with pytest.raises(StateError, match="no sentence says what at_most holds"):
+        what_is_tested(test)
 
 
 def test_every_table_is_an_asset_that_shows_its_columns(assets: dict[str, object]) -> None:

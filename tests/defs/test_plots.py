@@ -11,7 +11,7 @@ import pytest
 
 from trading_assets.core.learning.evaluation import Evaluation, evaluate
 from trading_assets.core.tables import TABLES
-from trading_assets.defs.plots import equity_figure, importance_figure, reliability_figure
+from trading_assets.defs.plots import equity_figure, importance_figure, reliability_figure, results_figure
 
 START = datetime(2024, 3, 4, tzinfo=UTC)
 MONEY = pl.Decimal(38, 8)
@@ -70,6 +70,20 @@ def test_no_curve_and_several_accounts_are_drawn() -> None:
     empty = TABLES["equity_curve"].empty()
     two = pl.concat([curve(100), curve(50, "b")])
     assert size(equity_figure(empty)) == size(equity_figure(two))
+
+
+def labelled(*rows: tuple[str, str, float]) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema={"kind": pl.String, "barrier": pl.String, "result_r": pl.Float64}, orient="row")
+
+
+def test_results_are_drawn_of_many_candidates_of_one_side_alone_and_of_none() -> None:
+    many = labelled(
+        ("LONG", "stop", -1.1), ("LONG", "target", 1.9), ("SHORT", "weekend", 9.0), ("SHORT", "timeout", 0.1)
+    )
+    drawn = [results_figure(rows) for rows in (many, many.head(2), labelled())]
+    assert {size(png) for png in drawn} == {(880, 550)}
+    assert len(set(drawn)) == 3
+    assert results_figure(many) == drawn[0]
 
 
 def test_reliability_is_drawn_and_is_the_same_each_time(evaluation: Evaluation) -> None:

@@ -118,8 +118,20 @@ def test_each_step_is_told_of_and_each_table_written_gets_a_record(played_home: 
 def test_dagster_shows_row_counts_and_the_picture_of_the_equity_curve(lake: Lake) -> None:
     run_id = run_job("ledger", (DAYS[0], DAYS[-1]))
     shown = of_run(run_id, "equity_curve")[-1].metadata
-    assert shown["dagster/row_count"].value == lake.read("equity_curve", dates=DAYS).height
+    assert shown["rows_out"].value == lake.read("equity_curve", dates=DAYS).height
+    assert shown["dagster/row_count"].value == lake.row_count("equity_curve")
     image = re.fullmatch(r"!\[equity\]\(data:image/png;base64,(.+)\)", str(shown["equity"].value))
+    assert image is not None
+    assert base64.b64decode(image[1]).startswith(b"\x89PNG")
+
+
+def test_the_learning_dataset_shows_how_its_candidates_ended(lake: Lake) -> None:
+    run_id = run_job("dataset", (DAYS[0], DAYS[-1]))
+    (written,) = of_run(run_id, "learning_dataset")
+    assert written.metadata["dagster/row_count"].value == lake.row_count("learning_dataset")
+    image = re.fullmatch(
+        r"!\[results\]\(data:image/png;base64,(.+)\)", str(written.metadata["results_of_30_days"].value)
+    )
     assert image is not None
     assert base64.b64decode(image[1]).startswith(b"\x89PNG")
 

@@ -21,15 +21,20 @@ from said import Say
 
 from trading_assets.core.completeness import about_table
 from trading_assets.core.records.operations import Finding, OpsError, Repair
-from trading_assets.defs import rehearsal, selfcheck
+from trading_assets.core.tables import TABLES
+from trading_assets.defs import left_alone, rehearsal, selfcheck
 from trading_assets.defs.checks import Check
 from trading_assets.defs.resources import Storage
 from trading_assets.defs.selfcheck import Checked, self_check
+from trading_assets.store import journal_retention
 from trading_assets.store.control import take_commands
+from trading_assets.store.dropped_days import dropped_days
 from trading_assets.store.home import Home
 from trading_assets.store.ingestion import pending_days
 from trading_assets.store.journal import read_records
+from trading_assets.store.journal_retention import retain
 from trading_assets.store.lake import Lake
+from trading_assets.store.lake_retention import retain_lake
 from trading_assets.store.seals import read_seals
 from trading_assets.store.under_way import forget_run
 
@@ -230,3 +235,134 @@ def test_a_repair_that_does_not_help_is_reported_asks_the_terminal_once_and_ends
     assert actions == ["rebuild", "ask_deals"]
     (asked,) = take_commands(home.control)
     assert (asked.command, asked.argument) == ("query", "deals")
+
+
+# --- days that retention dropped --------------------------------------------------------------------------------------
+
+OLD, KEPT = DAYS[:2], DAYS[2:]
+AFTER_400_DAYS = KEPT[0] + timedelta(days=400)
+DROPPED = ("raw_quotes", "raw_daemon_heartbeats", "raw_component_states")
+
+
+@pytest.fixture
+def aged(home: Home) -> Home:
+    """The home once the first two days are older than raw quotes are kept; the journal still has them."""
+    done = retain_lake(home, AFTER_400_DAYS)
+    assert done.problems == ()
+    assert done.dropped_days["raw_quotes"] == len(OLD)
+    return home
+
+
+def assert_as_it_was(home: Home, sound: Home) -> None:
+    """What was dropped stays dropped, and every other row of the lake is as it was."""
+    assert [(table, day) for table in DROPPED for day in OLD if day in Lake(home.lake).dates(table)] == []
+    assert damage.same_rows(home, sound, (*damage.TOLD, *DROPPED)) == []
+
+
+def test_days_that_retention_dropped_are_no_finding_and_nothing_brings_them_back(
+    aged: Home, sound: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of the market the journal goes, too; that of heartbeats is kept for ever. What is left need not be compressed here.
+    monkeypatch.setattr(journal_retention, "_compress", lambda _raw, _chain, _segments, _old, done: done)
+    assert retain(aged, AFTER_400_DAYS, market_days=400).removed
+    checked = check(aged, 10, is_thorough=True)
+    assert (checked.found, checked.repairs, checked.standing) == ([], [], [])
+    assert pending_days(aged) == []
+    assert retain_lake(aged, AFTER_400_DAYS).dropped_days == {}
+    assert_as_it_was(aged, sound)
+
+
+def test_lost_marks_and_old_seals_do_not_bring_dropped_days_back(aged: Home, sound: Home) -> None:
+    # As if retention was stopped between the rows and their seal.
+    seals = aged.cursors / "seals" / "raw_quotes.json"
+    seals.write_bytes((sound.cursors / "seals" / "raw_quotes.json").read_bytes())
+    path = aged.cursors / "ingestion.json"
+    marks = json.loads(path.read_bytes())
+    old = {day.isoformat() for day in OLD}
+    kept = {stream: {day: size for day, size in days.items() if day not in old} for stream, days in marks.items()}
+    path.write_text(json.dumps(kept))
+    assert set(pending_days(aged)) == set(OLD)
+    checked = check(aged, 10)
+    assert {one.check for one in checked.found} == {"ingestion_is_marked"}
+    assert checked.standing == []
+    assert json.loads(path.read_bytes()) == marks
+    assert Storage(root=str(aged.root)).lake.suspicions("raw_quotes") == []
+    assert_as_it_was(aged, sound)
+
+
+def test_a_damaged_table_of_a_day_is_mended_without_what_was_dropped_of_it(aged: Home, sound: Home) -> None:
+    day = OLD[1]
+    damage.rewrite(aged, "raw_bars", day, lambda frame: frame.tail(-1))
+    checked = check(aged, 10)
+    assert [one.table for one in checked.found] == ["raw_bars"]
+    assert checked.standing == []
+    assert_as_it_was(aged, sound)
+
+
+def test_a_run_by_hand_leaves_tables_alone_whose_sources_were_dropped_and_says_so(aged: Home, sound: Home) -> None:
+    lake = Storage(root=str(aged.root)).lake
+    for table in ("bars", "labels"):
+        maker = rehearsal.maker_of(table)
+        assert maker is not None
+        rehearsal.make(aged, lake, maker, DAYS)
+    assert_as_it_was(aged, sound)
+    (said,) = left_alone.sentences(lake, ["ingest"], DAYS[0], DAYS[-1])
+    assert said.startswith(f"bars of {OLD[0]} to {OLD[1]}: left as it is, because retention dropped raw_quotes")
+
+
+def test_what_was_ingested_again_by_hand_is_made_again(aged: Home, sound: Home) -> None:
+    lake = Storage(root=str(aged.root)).lake
+    damage.rewrite(aged, "bars", OLD[0], lambda frame: frame.tail(-1))
+    for table in ("raw_quotes", "bars"):
+        maker = rehearsal.maker_of(table)
+        assert maker is not None
+        rehearsal.make(aged, lake, maker, OLD)
+    assert dropped_days(lake, "raw_quotes") == set()
+    assert damage.same_rows(aged, sound, (*damage.TOLD, *DROPPED)) == []
+    assert retain_lake(aged, AFTER_400_DAYS).dropped_days == {}, "they wait for the end of the run"
+    forget_run(aged, rehearsal.RUN_ID)
+    assert retain_lake(aged, AFTER_400_DAYS).dropped_days["raw_quotes"] == len(OLD)
+
+
+def test_a_day_that_cannot_be_made_again_is_told_of_and_never_replaced_by_less(aged: Home) -> None:
+    day = OLD[1]
+    damage.rewrite(aged, "bars", day, lambda frame: frame.tail(-1))
+    rows = Lake(aged.lake).rows_by_date("bars")[day]
+    checked = check(aged, 10)
+    (told,) = checked.standing
+    assert (told.check, told.table, told.day) == ("kept_days_are_as_written", "bars", day)
+    assert "retention dropped what it was made from" in told.observed
+    assert told.repair == "restore the table from a backup"
+    assert checked.repairs == []
+    assert Lake(aged.lake).rows_by_date("bars")[day] == rows
+
+
+def test_a_gap_long_past_is_told_of_once_and_the_terminal_is_not_asked(aged: Home) -> None:
+    day = OLD[1]
+    hours = pl.col("open_at").dt.hour().is_between(9, 10) & (pl.col("symbol") == "EURUSD")
+    damage.rewrite(aged, "bars", day, lambda frame: frame.filter(~hours))
+    Storage(root=str(aged.root)).lake.seal("bars", [day])
+    rows = Lake(aged.lake).rows_by_date("bars")[day]
+    told = [check(aged, minutes) for minutes in (10, 25 * 60)]
+    gaps = {one.subject for one in told[0].fresh if one.check == "bars_have_no_gaps"}
+    assert gaps
+    for checked in told:
+        assert gaps <= {one.subject for one in checked.standing}
+    assert [one for checked in told[1:] for one in checked.fresh] == []
+    repairs = [one for checked in told for one in checked.repairs if one.subject in gaps]
+    assert {one.action for one in repairs} == {"rebuild"}
+    assert len(repairs) == len(gaps), "each is tried once, also a day later"
+    assert all("cannot be made again: retention dropped" in one.after for one in repairs)
+    assert take_commands(aged.control) == []
+    assert Lake(aged.lake).rows_by_date("bars")[day] == rows
+    alerts = [one for one in read_records(aged.raw, stream="ops", types=(OpsError,)) if isinstance(one, OpsError)]
+    (alert,) = [one for one in alerts if one.component == "integrity: bars_have_no_gaps"]
+    assert alert.message.endswith("hours it does not give stay a gap")
+
+
+def test_every_table_made_from_one_whose_days_are_dropped_has_its_reach() -> None:
+    passing = {name for name, table in TABLES.items() if table.keep_days is not None}
+    made = {table: maker.sources & passing for maker in rehearsal.makers() for table in maker.tables}
+    assert {table: set(reach.sources) for table, reach in left_alone.REACHES.items()} == {
+        table: sources for table, sources in made.items() if sources
+    }

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import dagster as dg
 import polars as pl
 import pytest
 
 from trading_assets.core.tables import TABLES
-from trading_assets.defs.table_asset import conform, describe, materialised, picture, table_schema
+from trading_assets.defs.table_asset import conform, counting, describe, materialised, picture, table_schema
+from trading_assets.store.lake import Lake
 
 ROW = {
     "tenant": "t", "account": "a", "date": date(2026, 1, 5), "symbol": "EURUSD", "timeframe": "M1",
@@ -47,21 +52,46 @@ def test_a_value_of_another_kind_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(TABLES))
-def test_dagster_shows_a_tables_words_and_every_column_with_unit(name: str) -> None:
+def test_dagster_shows_a_tables_words_and_every_column_with_unit_and_source(name: str) -> None:
     about, table = describe(name), TABLES[name]
     assert table.grain in about["description"]
     shown = {column.name: column.description or "" for column in table_schema(name).columns}
     assert list(shown) == list(table.names)
-    assert all(f"[{column.unit}]" in shown[column.name] for column in table.columns if column.unit)
+    for column in table.columns:
+        assert f"Source: {column.source}." in shown[column.name]
+        assert f"Unit: {column.unit}." in shown[column.name] or not column.unit
+
+
+def test_dagster_names_types_as_the_data_docs_do() -> None:
+    shown = {column.name: column.type for column in table_schema("equity_daily").columns}
+    assert (shown["closing_balance"], shown["rate_at"]) == ("decimal(38,8)", "timestamp with time zone")
 
 
 def test_a_materialisation_says_its_rows() -> None:
     assert materialised("bars", 3, rows_in=4, unequal=1).metadata == {
-        "dagster/row_count": 3,
+        "rows_out": 3,
         "rows_in": 4,
         "unequal": 1,
     }
-    assert materialised(None, 0).metadata == {"dagster/row_count": 0}
+    assert materialised(None, 0).metadata == {"rows_out": 0}
+
+
+def test_what_a_table_holds_is_told_beside_what_a_run_wrote(tmp_path: Path) -> None:
+    class Kept(NamedTuple):
+        lake: Lake
+
+    kept = Kept(Lake(tmp_path))
+    kept.lake.ensure_tables()
+    kept.lake.overwrite_dates("bars", conform("bars", pl.DataFrame([ROW])), [date(2026, 1, 5)])
+
+    @counting
+    def wrote_nothing(storage: Kept) -> Iterator[dg.MaterializeResult[Any]]:  # noqa: ARG001 - the decorator reads it
+        yield materialised("bars", 0)
+
+    (told,) = wrote_nothing(storage=kept)
+    assert told.metadata["rows_out"] == 0
+    assert told.metadata["dagster/row_count"] == 1
+    assert "2026-01-05 █ 2026-01-05" in str(told.metadata["rows_by_day"].value)
 
 
 def test_a_picture_needs_no_file_server() -> None:

@@ -165,8 +165,10 @@ def test_a_copy_the_disk_changed_while_it_was_written_gets_no_name(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def spoil(descriptor: int) -> None:
-        size = os.fstat(descriptor).st_size
-        os.pwrite(descriptor, b"\0" * 64, size // 2)
+        size, place = os.fstat(descriptor).st_size, os.lseek(descriptor, 0, os.SEEK_CUR)
+        os.lseek(descriptor, size // 2, os.SEEK_SET)
+        os.write(descriptor, b"\0" * 64)
+        os.lseek(descriptor, place, os.SEEK_SET)
 
     monkeypatch.setattr(os, "fsync", spoil)
     target = tmp_path / "copy.tar.zst"

@@ -137,6 +137,18 @@ def test_an_altered_segment_is_neither_removed_nor_compressed_and_the_rest_goes_
     assert done.compressed == HOURS - 1, "the other stream's"
 
 
+def test_a_segment_with_bytes_after_its_last_seal_is_not_removed(home: Home) -> None:
+    # A mark says that the lake has all of the day; what no seal holds has been read by nobody.
+    first = segments(home, "market")[0]
+    first.write_bytes(first.read_bytes() + b'{"type":"quote"}\n')
+    mark_ingested(home, "market", [DAY])
+    done = retain(home, LATER, market_days=1)
+    assert done.removed == 0
+    assert "bytes after its last seal" in " ".join(done.problems)
+    assert first.exists()
+    assert not list(home.raw.glob("**/*.removed"))
+
+
 def test_spoilt_receipts_stop_removal_and_are_named(home: Home) -> None:
     retain(home, LATER, market_days=1)
     (path,) = home.raw.glob("**/*.removed")

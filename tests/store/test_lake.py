@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from trading_assets.core.errors import InputError, StateError
 from trading_assets.core.records.codec import RECORD_TYPES
-from trading_assets.core.records.trading import Mark
+from trading_assets.core.records.trading import Deal, Mark
 from trading_assets.core.tables import TABLES, raw_name
 from trading_assets.store.lake import Lake, Written
 from trading_assets.store.raw_frames import records_frame
@@ -207,6 +207,28 @@ def test_vacuum_deletes_what_no_kept_version_needs(lake: Lake) -> None:
         lake.overwrite_dates("bars", bars(MONDAY, count), [MONDAY])
     assert lake.vacuum("bars", timedelta(0)) == 2
     assert lake.read("bars").equals(bars(MONDAY))
+
+
+def test_few_commits_are_read_to_open_a_table(lake: Lake) -> None:
+    for number in range(25):
+        lake.overwrite_dates("bars", bars(MONDAY, number + 1), [MONDAY])
+    log = Path(lake.path("bars")) / "_delta_log"
+    assert [int(path.name[:20]) for path in sorted(log.glob("*.checkpoint.parquet"))] == [9, 19]
+    for path in log.glob("*.json"):
+        if int(path.name[:20]) < 19:
+            path.unlink()
+    assert lake.row_count("bars") == 25
+
+
+def test_the_log_tells_least_and_greatest_only_of_what_has_no_day(lake: Lake, record_of: Callable[..., Any]) -> None:
+    lake.overwrite_dates("bars", bars(MONDAY), [MONDAY])
+    deal = record_of(Deal, 1, deal_ticket="7001", known_at=datetime(2026, 3, 2, tzinfo=UTC))
+    lake.overwrite_dates("raw_deals", records_frame("raw_deals", [deal]), [MONDAY])
+    told = {name: DeltaTable(lake.path(name)).get_add_actions(flatten=True) for name in ("bars", "raw_deals")}
+    assert [name for name in told["bars"].column_names if name.startswith(("min.", "max."))] == []
+    of_deals = {name for name in told["raw_deals"].column_names if name.startswith("min.")}
+    assert "min.deal_ticket" in of_deals
+    assert of_deals <= {"min.deal_ticket", "min.order_ticket", "min.position_id", "min.magic"}
 
 
 def test_versions_of_learning_tables_are_kept_for_ever(lake: Lake) -> None:

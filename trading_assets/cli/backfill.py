@@ -90,7 +90,7 @@ def _days(piece: Piece) -> list[date]:
 
 def _run(home: Home, pieces: list[Piece], done: list[Piece], noted: Path) -> None:
     # The partitions begin at the first day of the environment when these are imported.
-    from trading_assets.cli.materialise import ready_lake
+    from trading_assets.cli.materialise import ready_lake, tell_left_alone
     from trading_assets.cli.progress import run_with_progress, steps
     from trading_assets.defs.due import days_to_materialise
     from trading_assets.defs.settings import AssetSettings
@@ -108,6 +108,7 @@ def _run(home: Home, pieces: list[Piece], done: list[Piece], noted: Path) -> Non
                 run_with_progress(progress, piece.job, title, (start, end))
             done.append(piece)
             _note(noted, pieces[0].first, pieces[-1].last, done)
+    tell_left_alone(home, JOBS, [(pieces[0].first, pieces[-1].last)])
 
 
 def _done(noted: Path, first: date, last: date) -> set[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime
 
 from trading_assets.cli.environment import running
 from trading_assets.cli.progress import SCREEN, run_with_progress, steps
 from trading_assets.core.errors import InputError
 from trading_assets.defs.due import days_to_materialise, heard_days, recent_days
+from trading_assets.defs.left_alone import sentences
 from trading_assets.defs.settings import AssetSettings
 from trading_assets.defs.tasks import TASKS
 from trading_assets.store.home import Home
@@ -39,6 +41,15 @@ def materialise(home: Home, job: str, first: date | None, last: date | None) -> 
                 SCREEN.print("Nothing has changed since the last run.")
             for start, end in stretches:
                 run_with_progress(progress, job, f"{job.capitalize()}, {start} to {end}", (start, end))
+        tell_left_alone(home, [job], stretches)
+
+
+def tell_left_alone(home: Home, jobs: Collection[str], stretches: Iterable[tuple[date, date]]) -> None:
+    """Print which days of their tables the jobs left as they were."""
+    lake = Lake(home.lake)
+    for first, last in stretches:
+        for sentence in sentences(lake, jobs, first, last):
+            SCREEN.print(sentence, soft_wrap=True)
 
 
 def _check_range(job: str, first: date, last: date) -> None:

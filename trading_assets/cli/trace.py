@@ -124,7 +124,7 @@ def _learning(rows: LakeRows, signal: Row, near: list[date]) -> dict[str, Any]:
     every = pl.lit(value=True)
     entered, recorded, models, promotions = rows.ask(
         Ask("learning_dataset", its_own, near, without=("features",), order="idea_id"),
-        Ask("dataset_versions", every, None, order="delta_version"),
+        Ask("dataset_versions", every, None, ("delta_version", "operation", "changed_days"), order="delta_version"),
         Ask("meta_models", every, None, without=("evaluation",), order="trained_at"),
         Ask("promotions", every, None, order="judged_at"),
     )

@@ -5,7 +5,7 @@ What belongs to the decision is `cli.trace`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 
 import polars as pl
@@ -14,16 +14,16 @@ from trading_assets.core.errors import InputError
 from trading_assets.core.ids import ulid_time
 from trading_assets.store.lake_rows import Ask, LakeRows, Row
 
-# Ids of ours, by the table and column that hold them: the time in front says on which days.
-TIMED = (
-    ("signals", "signal_id"), ("signals", "chain_id"), ("candidates", "idea_id"), ("orders", "trade_id"),
-    ("trades", "trade_id"), ("raw_deals", "chain_id"),
-)  # fmt: skip
+# Ids of ours, by the table and the columns that hold them: the time in front says on which days.
+TIMED = {
+    "signals": ("signal_id", "chain_id"), "candidates": ("idea_id",), "orders": ("trade_id",), "trades": ("trade_id",),
+    "raw_deals": ("chain_id",),
+}  # fmt: skip
 # Numbers of the terminal and of ours without a time. A number can name a position and another trade's deal.
-UNTIMED = (
-    ("orders", "magic"), ("orders", "order_ticket"), ("orders", "position_id"), ("raw_deals", "deal_ticket"),
-    ("raw_deals", "order_ticket"), ("raw_deals", "position_id"),
-)  # fmt: skip
+UNTIMED = {
+    "orders": ("magic", "order_ticket", "position_id"),
+    "raw_deals": ("deal_ticket", "order_ticket", "position_id"),
+}
 HINT = "check the id, or ingest the journal first: trading materialise ingest"
 
 
@@ -53,10 +53,9 @@ def found_signal(rows: LakeRows, identifier: str) -> Row:
             "tracing", identifier, f"{error}, a number of the terminal, a model or a release",
             "take an id from `trading status` or a table",
         ) from error  # fmt: skip
-    # What was known after midnight of a trade's or chain's day names the decision of the day before.
     found = _leading(rows, TIMED, identifier, near)
     signals = {row["signal_id"] for row in found if row["signal_id"] is not None}
-    return _only_one(rows, identifier, signals, [near[0] - timedelta(days=1), *near])
+    return _only_one(rows, identifier, signals)
 
 
 def _of_number(rows: LakeRows, number: str) -> Row:
@@ -67,22 +66,31 @@ def _of_number(rows: LakeRows, number: str) -> Row:
             "tracing", number, f"it is of {found[0]['date']} and not ours: no decision of this account led to it",
             "look it up in the table raw_deals",
         )  # fmt: skip
-    days = sorted({day for signal in signals for day in near_days(ulid_time(signal))})
-    return _only_one(rows, number, signals, days)
+    return _only_one(rows, number, signals)
 
 
-def _leading(rows: LakeRows, places: Iterable[tuple[str, str]], identifier: str, days: list[date] | None) -> list[Row]:
+def _leading(
+    rows: LakeRows, places: Mapping[str, tuple[str, ...]], identifier: str, days: list[date] | None
+) -> list[Row]:
     """Return date and decision of every row that carries the id."""
-    asks = [Ask(table, pl.col(column) == identifier, days, ("date", "signal_id")) for table, column in places]
+    asks = [
+        Ask(
+            table, pl.any_horizontal(pl.col(columns) == identifier), days, ("date", "signal_id"),
+            one_of=tuple((column, identifier) for column in columns),
+        )
+        for table, columns in places.items()
+    ]  # fmt: skip
     return [row for found in rows.ask(*asks) for row in found]
 
 
-def _only_one(rows: LakeRows, identifier: str, signals: set[str], days: list[date]) -> Row:
+def _only_one(rows: LakeRows, identifier: str, signals: set[str]) -> Row:
     if len(signals) > 1:
         raise InputError(
             "tracing", identifier, f"it leads to {len(signals)} decisions: {', '.join(sorted(signals)[:5])}",
             "trace one of them",
         )  # fmt: skip
+    # By the decision's own id: what names it may be of the day after.
+    days = sorted({day for signal in signals for day in near_days(ulid_time(signal))})
     (found,) = rows.ask(Ask("signals", pl.col("signal_id").is_in(sorted(signals)), days)) if signals else ([],)
     if not found:
         raise InputError("tracing", identifier, "nothing of that id is in the lake", HINT)

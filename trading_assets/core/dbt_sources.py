@@ -87,13 +87,18 @@ def _table(table: Table) -> Iterator[str]:
         yield from _column(column)
 
 
-def _column(column: Column, within: str = "") -> Iterator[str]:
-    """Yield the lines of a column, then of its parts, named `column.part`."""
+def sentence(column: Column) -> str:
+    """Return what a person reads of a column: what is in it, in which unit, which values, from where."""
     unit = f" Unit: {column.unit}." if column.unit else ""
     values = f" One of {', '.join(column.allowed)}." if column.allowed else ""
+    return f"{column.description}{unit}{values} Source: {column.source}."
+
+
+def _column(column: Column, within: str = "") -> Iterator[str]:
+    """Yield the lines of a column, then of its parts, named `column.part`."""
     yield f"          - name: {within}{column.name}"
     yield f"            data_type: {_quoted(duckdb_type(column.dtype))}"
-    yield f"            description: {_quoted(f'{column.description}{unit}{values} Source: {column.source}.')}"
+    yield f"            description: {_quoted(sentence(column))}"
     yield "            config:"
     yield (
         f"              meta: {{unit: {_quoted(column.unit)}, source: {_quoted(column.source)}, "

@@ -174,7 +174,7 @@ def windows_are_equal(chart_windows: pl.DataFrame) -> list[Difference]:
         subject="window of signal {signal_id}, {timeframe}",
         expectation="hash {recorded_sha256}, as the decision recorded it",
         observed="{recomputed_sha256} from the lake's bars",
-        repair="ask the terminal for the bars of that window, then rebuild bars and windows of the day",
+        repair="make bars and windows of the day again; of the last days the terminal is asked for its bars",
     )
 
 
@@ -221,7 +221,7 @@ class Count(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def counts_agree(counts: Iterable[Count]) -> list[Difference]:
-    """Rows in = rows out."""
+    """From each step as many rows come out as went in."""
     return [
         Difference(
             check="counts_agree",
@@ -275,7 +275,7 @@ def bars_have_no_gaps(bars: pl.DataFrame, longest: timedelta = LONGEST_GAP) -> l
         subject="{symbol} {timeframe} from {close_at} to {next_open_at}",
         expectation="bars while the market was open",
         observed="none for {minutes} minutes",
-        repair="ask the terminal for the bars of that span",
+        repair="make the day's bars again; of the last days the terminal is asked, once: hours it does not give stay a gap",
         severity="warning",
     )
 

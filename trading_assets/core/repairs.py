@@ -50,6 +50,10 @@ _FIRST_WAIT = timedelta(minutes=10)
 _GROWTH = 4
 COUNTED = timedelta(hours=24)
 """Attempts count for this long: after it, a finding that still stands is tried again from the first step."""
+ONCE = frozenset({"bars_have_no_gaps"})
+"""Checks whose steps are tried once: bars that neither the journal nor the terminal had then, they will not have tomorrow."""
+BARS_ASKED_BACK = timedelta(days=2)
+"""The terminal is asked for bars of days this recent: the daemon asks for what closed since its last bar, and never for more."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,12 +78,12 @@ def plans(found: Iterable[Difference], tried: Sequence[Attempt], now: datetime) 
     """Return what is to be tried now, in the order of the differences: one step each, none too soon, none too often."""
     counted: dict[tuple[str, str, str, str], list[datetime]] = {}
     for one in tried:
-        if now - one.at < COUNTED:
+        if _counts(one, now):
             counted.setdefault((one.tenant, one.account, one.check, one.subject), []).append(one.at)
     due = []
     for difference in found:
         before = counted.get((difference.tenant, difference.account, difference.check, difference.subject), [])
-        ladder = LADDERS.get(difference.check, ())
+        ladder = _ladder(difference, now)
         if len(before) >= len(ladder):
             continue
         if before and now - max(before) < _FIRST_WAIT * _GROWTH ** (len(before) - 1):
@@ -91,7 +95,16 @@ def plans(found: Iterable[Difference], tried: Sequence[Attempt], now: datetime) 
 def is_exhausted(difference: Difference, tried: Sequence[Attempt], now: datetime) -> bool:
     """Whether everything that could be tried has been, and a person must look."""
     name = (difference.tenant, difference.account, difference.check, difference.subject)
-    mine = [
-        one for one in tried if (one.tenant, one.account, one.check, one.subject) == name and now - one.at < COUNTED
-    ]
-    return len(mine) >= len(LADDERS.get(difference.check, ()))
+    mine = [one for one in tried if (one.tenant, one.account, one.check, one.subject) == name and _counts(one, now)]
+    return len(mine) >= len(_ladder(difference, now))
+
+
+def _counts(one: Attempt, now: datetime) -> bool:
+    return one.check in ONCE or now - one.at < COUNTED
+
+
+def _ladder(difference: Difference, now: datetime) -> tuple[Action, ...]:
+    """Return what is tried on a difference, without questions that cannot be answered any more."""
+    is_past = difference.day is not None and difference.day < (now - BARS_ASKED_BACK).date()
+    steps = LADDERS.get(difference.check, ())
+    return tuple(step for step in steps if not (is_past and step == "ask_bars"))

@@ -18,14 +18,16 @@ from trading_assets.core.tables import REGISTRY_DATE, REGISTRY_OWNER, TABLES
 from trading_assets.core.trades.forward_returns import forward_returns as returns_of
 from trading_assets.core.trades.label_definition import LabelCosts, LabelDefinition, costs_of
 from trading_assets.core.trades.labels import DEFINITION, label_candidates
+from trading_assets.defs.left_alone import LABEL_DAYS, days_to_make
 from trading_assets.defs.partitions import chunks, dates_of
+from trading_assets.defs.plots import results_figure
 from trading_assets.defs.resources import Storage
-from trading_assets.defs.table_asset import conform, materialised, table_asset, whole_table_asset
+from trading_assets.defs.table_asset import conform, materialised, picture, table_asset, whole_table_asset
 from trading_assets.store.dataset_versions import record_version, summaries
 from trading_assets.store.journal import read_records
 from trading_assets.store.lake import Lake
 
-FUTURE_DAYS = 7
+SHOWN_DAYS = 30
 ACCOUNT = ["tenant", "account"]
 
 
@@ -48,13 +50,13 @@ def _costs(lake: Lake) -> dict[tuple[str, str], LabelCosts]:
 
 def _bars_after(lake: Lake, days: list[date]) -> pl.DataFrame:
     """Return the finest bars from the day before the days on, as far as a label can reach."""
-    future = lake.scan("bars", since=days[0] - timedelta(days=1), until=days[-1] + timedelta(days=FUTURE_DAYS))
+    future = lake.scan("bars", since=days[0] - timedelta(days=1), until=days[-1] + timedelta(days=LABEL_DAYS))
     return future.filter(pl.col("timeframe") == "M1").collect()
 
 
 def _quotes_after(lake: Lake, days: list[date]) -> pl.DataFrame:
     """Return the quotes behind those bars."""
-    reach = lake.scan("raw_quotes", since=days[0] - timedelta(days=1), until=days[-1] + timedelta(days=FUTURE_DAYS))
+    reach = lake.scan("raw_quotes", since=days[0] - timedelta(days=1), until=days[-1] + timedelta(days=LABEL_DAYS))
     return reach.select(*ACCOUNT, "symbol", "event_at", "bid", "ask").collect()
 
 
@@ -99,7 +101,10 @@ def label_definitions(storage: Storage) -> dg.MaterializeResult[Any]:
 @table_asset("labels", ["candidates", "bars", "raw_quotes", "label_definitions"], group_name="labels")
 def labels(context: dg.AssetExecutionContext, storage: Storage) -> dg.MaterializeResult[Any]:
     rows = waiting = 0
-    for days in chunks(dates_of(context)):
+    days_asked, said = days_to_make(storage.lake, "labels", dates_of(context))
+    if said:
+        context.log.warning(said)
+    for days in chunks(days_asked):
         frame = labels_of_days(storage.lake, days)
         ideas = storage.lake.scan("candidates", dates=days).filter(pl.col("kind").is_in(["LONG", "SHORT"]))
         waiting += int(ideas.select(pl.len()).collect().item()) - frame.height
@@ -150,7 +155,12 @@ def learning_dataset(context: dg.AssetExecutionContext, storage: Storage) -> dg.
         lake.append("learning_dataset", conform("learning_dataset", build_rows(decisions, fresh, traded, returns)))
         context.log.info("%s to %s: %s rows", days[0], days[-1], fresh.height)
     version = lake.version("learning_dataset")
-    return materialised(None, lake.row_count("learning_dataset"), rows_in=entering.height, delta_version=version)
+    latest = lake.dates("learning_dataset")[-SHOWN_DAYS:]
+    shown = lake.read("learning_dataset", dates=latest, columns=["kind", "barrier", "result_r"])
+    return materialised(
+        None, entering.height, rows_in=entering.height, delta_version=version,
+        results_of_30_days=picture(results_figure(shown), "results"),
+    )  # fmt: skip
 
 
 @whole_table_asset("dataset_versions", ["learning_dataset"], group_name="dataset")

@@ -12,7 +12,7 @@ import dagster as dg
 from trading_assets.defs.checks import CHECK_LIST
 from trading_assets.defs.resources import Storage
 from trading_assets.defs.selfcheck import self_check, sentences
-from trading_assets.defs.table_asset import RETRIES, describe, materialised
+from trading_assets.defs.table_asset import RETRIES, counting, describe, materialised
 
 SHOWN = 20
 _READ = sorted({name for one in CHECK_LIST for name in (one.asset, *one.also_reads)} - {"raw_deals", "raw_accounts"})
@@ -32,6 +32,7 @@ def _spec(name: str) -> dg.AssetSpec:
     retry_policy=RETRIES,
     description="The record held against itself, and mended where that is safe.",
 )
+@counting
 def selfcheck(storage: Storage) -> Iterator[dg.MaterializeResult[Any]]:
     checked = self_check(storage, datetime.now(UTC))
     shown = "\n".join(f"- {line}" for line in sentences(checked.standing[:SHOWN]))

@@ -36,6 +36,7 @@ from trading_assets.defs.table_asset import (
     PARTITIONS,
     RETRIES,
     conform,
+    counting,
     materialised,
     picture,
     table_asset,
@@ -185,6 +186,7 @@ def _stretch(first: date, last: date) -> list[date]:
     retry_policy=RETRIES,
     description="What the money of accounts, strategies and tenants did, by the minute and by the day.",
 )
+@counting
 def curves(context: dg.AssetExecutionContext, storage: Storage) -> Iterator[dg.MaterializeResult[Any]]:
     days, lake = dates_of(context), storage.lake
     books = _Books.read(lake)

@@ -15,6 +15,7 @@ from trading_assets.core.features.feature_set import FEATURE_SETS
 from trading_assets.core.features.regimes import CLASSIFIER_VERSION, classify_rows, label
 from trading_assets.core.market.bars import aggregate, bars_from_quotes
 from trading_assets.core.tables import TABLES
+from trading_assets.defs.left_alone import days_to_make
 from trading_assets.defs.partitions import chunks, dates_of, with_late
 from trading_assets.defs.resources import Storage
 from trading_assets.defs.table_asset import conform, materialised, table_asset
@@ -80,7 +81,10 @@ def _bars_of_symbol(
 @table_asset("bars", ["raw_quotes", "raw_bars", "raw_symbol_specs"])
 def bars(context: dg.AssetExecutionContext, storage: Storage) -> dg.MaterializeResult[Any]:
     rows = 0
-    for days in chunks(dates_of(context)):
+    days_asked, said = days_to_make(storage.lake, "bars", dates_of(context))
+    if said:
+        context.log.warning(said)
+    for days in chunks(days_asked):
         frame = bars_of_days(storage.lake, days, marked_reached(storage.home))
         storage.lake.overwrite_dates("bars", frame, days)
         rows += frame.height

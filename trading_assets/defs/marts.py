@@ -9,11 +9,12 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, dbt_assets
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
 
 from trading_assets.core.errors import InputError, StateError
 from trading_assets.defs.resources import Storage
@@ -50,6 +51,51 @@ class LakeTranslator(DagsterDbtTranslator):
     def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:  # noqa: ARG002
         """Return who looks after every table here."""
         return OWNERS
+
+    def get_asset_check_spec(
+        self, asset_spec: dg.AssetSpec, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
+    ) -> dg.AssetCheckSpec | None:
+        """Return a test as a check with a sentence that says what it holds, and beside it the lake's tables it reads."""
+        spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
+        if spec is None:
+            return None
+        read = {
+            name for parent in manifest["parent_map"].get(unique_id, []) for name in _assets_behind(manifest, parent)
+        }
+        return dg.AssetCheckSpec(
+            spec.name, asset=spec.asset_key, description=what_is_tested(manifest["nodes"][unique_id]),
+            additional_deps=sorted(read - {spec.asset_key.path[-1]}), metadata=spec.metadata, blocking=spec.blocking,
+        )  # fmt: skip
+
+
+def _assets_behind(manifest: Mapping[str, Any], unique_id: str) -> Iterator[str]:
+    """Go through the assets a node of dbt stands for: itself, or what it selects from where it is a staging model."""
+    node = manifest["nodes"].get(unique_id)
+    if node is None or node["config"]["materialized"] != "ephemeral":
+        yield (node or manifest["sources"][unique_id])["name"]
+        return
+    for parent in manifest["parent_map"][unique_id]:
+        yield from _assets_behind(manifest, parent)
+
+
+def what_is_tested(test: Mapping[str, Any]) -> str:
+    """Return in words what a test of dbt holds; one written as a query says it in its first comment."""
+    about = test.get("test_metadata")
+    if about is None:
+        comment = takewhile(lambda line: line.startswith("--"), test["raw_code"].splitlines())
+        return " ".join(line.removeprefix("--").strip() for line in comment)
+    column, asked = test["column_name"], about["kwargs"]
+    match about["name"]:
+        case "not_null":
+            return f"Every row has a value in {column}."
+        case "unique":
+            return f"No two rows have the same {column}."
+        case "accepted_values":
+            return f"Each {column} is one of {', '.join(map(str, asked['values']))}; it may be empty."
+        case "relationships":
+            return f"Each {column} is a {asked['field']} of {asked['to'].split(chr(39))[-2]}; it may be empty."
+        case name:
+            raise StateError("reading", f"test {test['name']}", f"no sentence says what {name} holds", "add one here")
 
 
 def _manifest() -> Path:

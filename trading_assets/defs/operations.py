@@ -11,6 +11,7 @@ import dagster as dg
 import polars as pl
 
 from trading_assets.core.health import heartbeats, system_health
+from trading_assets.defs.left_alone import days_to_make
 from trading_assets.defs.partitions import chunks, dates_of
 from trading_assets.defs.resources import Storage
 from trading_assets.defs.table_asset import conform, materialised, table_asset, whole_table_asset
@@ -20,19 +21,23 @@ from trading_assets.store.lake import Lake
 def _since_last_heard(lake: Lake, name: str, days: list[date]) -> pl.DataFrame:
     """Return the days' rows, and those of the last day before them on which anything was heard."""
     before = [day for day in lake.dates(name) if day < days[0]][-1:]
-    return lake.read(name, dates=[*before, *days])
+    return lake.read(name, since=min(before, default=days[0]), until=days[-1])
 
 
 @table_asset("system_health", ["raw_component_states", "raw_daemon_heartbeats"])
 def system_health_asset(context: dg.AssetExecutionContext, storage: Storage) -> dg.MaterializeResult[Any]:
     lake, now, rows, rows_in = storage.lake, datetime.now(UTC), 0, 0
-    for days in chunks(dates_of(context)):
+    days_asked, said = days_to_make(lake, "system_health", dates_of(context))
+    if said:
+        context.log.warning(said)
+    for days in chunks(days_asked):
         beats = heartbeats(
             _since_last_heard(lake, "raw_component_states", days),
             _since_last_heard(lake, "raw_daemon_heartbeats", days),
         )
         ends_at = datetime.combine(days[-1] + timedelta(days=1), datetime.min.time(), tzinfo=UTC)
         frame = conform("system_health", system_health(beats, days[0], min(now, ends_at)))
+        frame = frame.filter(pl.col("date").is_in(days))
         lake.overwrite_dates("system_health", frame, days)
         rows, rows_in = rows + frame.height, rows_in + beats.height
     return materialised(None, rows, rows_in=rows_in)

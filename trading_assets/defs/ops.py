@@ -44,7 +44,7 @@ def record_transforms(home: Home, instance: dg.DagsterInstance, run_id: str, at:
 
 
 def _transform(lake: Lake, table: str, written: list[dg.AssetMaterialization], run_id: str, at: datetime) -> Transform:
-    rows_out = _number(written[-1], "dagster/row_count")
+    rows_out = _number(written[-1], "rows_out")
     note = _note(lake, table, run_id)
     days = sorted(one.partition for one in written if one.partition)
     return Transform(

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from trading_assets.core.learning.evaluation import Evaluation
 
 INK, MODEL, SHADE, LOSS = "#334155", "#2563eb", "#93c5fd", "#dc2626"
+BARRIER_INKS = {"stop": LOSS, "target": MODEL, "timeout": SHADE}
 MOST_POINTS = 2_000
 MOST_FEATURES = 20
 
@@ -69,6 +70,28 @@ def equity_figure(curve: pl.DataFrame) -> bytes:
         below.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     for axes in (above, below):
         _plain(axes)
+    return _png(figure)
+
+
+def results_figure(rows: pl.DataFrame) -> bytes:
+    """Draw how labelled candidates ended: their results in R, by the barrier that ended them, longs above shorts."""
+    figure = _figure(5.0)
+    edges = np.linspace(-3.0, 3.0, 61)
+    for axes, kind in zip(figure.subplots(2, 1, sharex=True, sharey=True), ("LONG", "SHORT"), strict=True):
+        mine = rows.filter(pl.col("kind") == kind)
+        parts = mine.sort("barrier").partition_by("barrier", as_dict=True, maintain_order=True)
+        results = [part["result_r"].clip(edges[0], edges[-1]).to_numpy() for part in parts.values()]
+        names = [f"{part['barrier'][0]}, {len(part):,}" for part in parts.values()]
+        if results:
+            inks = [BARRIER_INKS.get(str(barrier), INK) for (barrier,) in parts]
+            axes.hist(results, bins=edges.tolist(), stacked=True, label=names, color=inks)
+            axes.axvline(float(mine["result_r"].mean()), color=INK, linewidth=1, linestyle="--", label="mean")  # type: ignore[arg-type]
+            axes.legend(frameon=False, fontsize=8, loc="upper right")
+        won = f", {int((mine['result_r'] > 0).sum()) / len(mine):.0%} won" if len(mine) else ""
+        axes.set_title(f"{kind}: {len(mine):,} candidates{won}", loc="left", color=INK, fontsize=11)
+        axes.set_ylabel("candidates", color=INK, fontsize=9)
+        _plain(axes)
+    figure.axes[-1].set_xlabel("result after costs, R", color=INK, fontsize=9)
     return _png(figure)
 
 

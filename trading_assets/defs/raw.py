@@ -16,7 +16,7 @@ from trading_assets.core.records.record import Record, Stream
 from trading_assets.core.tables import raw_name
 from trading_assets.defs.partitions import chunks, dates_of
 from trading_assets.defs.resources import Storage
-from trading_assets.defs.table_asset import ONE_RUN, PARTITIONS, RETRIES, materialised, table_spec
+from trading_assets.defs.table_asset import ONE_RUN, PARTITIONS, RETRIES, counting, materialised, table_spec
 from trading_assets.store.ingestion import mark_ingested, mark_reached, reached, whole_days
 from trading_assets.store.journal import read_groups
 from trading_assets.store.journal_sizes import day_sizes
@@ -41,6 +41,7 @@ def _raw_asset(stream: Stream) -> dg.AssetsDefinition:
         retry_policy=RETRIES,
         description=f"Every sealed record of the {stream} stream.",
     )
+    @counting
     def ingest(context: dg.AssetExecutionContext, storage: Storage) -> Iterator[dg.MaterializeResult[Any]]:
         rows: dict[bytes, int] = dict.fromkeys(kinds, 0)
         if stream == "market":

@@ -23,7 +23,7 @@ from trading_assets.core.errors import StateError, TradingError
 from trading_assets.core.integrity import Difference
 from trading_assets.core.records.operations import OpsError, Repair
 from trading_assets.core.records.record import Record
-from trading_assets.core.repairs import ACTION_WORDS, COUNTED, Attempt, Plan, is_exhausted, plans
+from trading_assets.core.repairs import ACTION_WORDS, COUNTED, ONCE, Attempt, Plan, is_exhausted, plans
 from trading_assets.core.tables import TABLES
 from trading_assets.defs.checks import CHECK_LIST, Check, Days
 from trading_assets.defs.journal_watch import chain_faults, days_on_disk
@@ -203,13 +203,14 @@ class _Look:
                 for held in sorted(
                     {day, day + timedelta(days=LATE_DAYS)} & {day, *self._storage.lake.dates(maker.tables[0])}
                 ):
-                    watch.hold(maker, held, Suspicion(one.table, held, f"{one.check} says so", is_lost=False))
+                    says = Suspicion(one.table, held, f"{one.check} says so", is_lost=False, is_guess=True)
+                    watch.hold(maker, held, says)
             watch.end()
             self._checked.found += watch.found
             self._checked.repairs += watch.repairs
+            return watch.kept.get((one.table, day), "")
         except TradingError as error:
             return str(error)
-        return ""
 
     def _ask(self, plan: Plan) -> str:
         """Ask the daemon to ask its terminal: once for each question and hour, whatever the findings; it never trades."""
@@ -294,8 +295,11 @@ def _difference(row: Mapping[str, Any]) -> Difference:
 def _attempts(storage: Storage, at: datetime) -> list[Attempt]:
     """Return the repairs that count against new ones."""
     try:
-        rows = storage.lake.read("repairs", since=(at - COUNTED).date())
-    except TradingError:
+        told = storage.lake.scan("repairs").filter(
+            (pl.col("date") >= (at - COUNTED).date()) | pl.col("check").is_in(list(ONCE))
+        )
+        rows = told.select("tenant", "account", "check", "subject", "known_at").collect()
+    except (TradingError, pl.exceptions.PolarsError):
         return []
     return [
         Attempt(

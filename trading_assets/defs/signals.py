@@ -9,7 +9,7 @@ import polars as pl
 
 from trading_assets.defs.partitions import chunks, dates_of
 from trading_assets.defs.resources import Storage
-from trading_assets.defs.table_asset import ONE_RUN, PARTITIONS, RETRIES, conform, materialised, table_spec
+from trading_assets.defs.table_asset import ONE_RUN, PARTITIONS, RETRIES, conform, counting, materialised, table_spec
 from trading_assets.store.lake import Lake
 
 KEY = ["tenant", "account", "date", "signal_id"]
@@ -126,6 +126,7 @@ FRAMES = {"signals": signals_frame, "candidates": candidates_frame, "predictions
     backfill_policy=ONE_RUN,
     retry_policy=RETRIES,
 )
+@counting
 def signals(context: dg.AssetExecutionContext, storage: Storage) -> Iterator[dg.MaterializeResult[Any]]:
     rows = dict.fromkeys(FRAMES, 0)
     decided = 0

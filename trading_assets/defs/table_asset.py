@@ -6,17 +6,19 @@ What a table holds is written beside it in the module of its stage; this module 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
+from trading_assets.core.dbt_sources import duckdb_type, sentence
 from trading_assets.core.tables import TABLES
 from trading_assets.defs.partitions import daily_partitions
 from trading_assets.defs.rows_by_day import rows_by_day
 from trading_assets.defs.settings import AssetSettings
+from trading_assets.store.lake import Lake
 
 OWNERS = ["team:trading"]
 RETRIES = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL)
@@ -25,15 +27,13 @@ ONE_RUN = dg.BackfillPolicy.single_run()
 
 
 def table_schema(name: str) -> dg.TableSchema:
-    """Return a table's columns as Dagster shows them."""
+    """Return a table's columns as Dagster shows them: the types and words of the data docs."""
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
                 column.name,
-                type=str(column.dtype),
-                description=" ".join(
-                    part for part in (column.description, f"[{column.unit}]" if column.unit else "") if part
-                ),
+                type=duckdb_type(column.dtype),
+                description=sentence(column),
                 constraints=dg.TableColumnConstraints(nullable=column.nullable),
             )
             for column in TABLES[name].columns
@@ -63,21 +63,39 @@ def table_asset(name: str, deps: Sequence[str], **more: Any) -> Callable[[Callab
         retry_policy=RETRIES,
         **{**describe(name), **more},
     )
-    return lambda write: decorator(_with_rows_by_day(name, write))
+    return lambda write: decorator(_counting(name, write, of_days=True))
 
 
-def _with_rows_by_day(name: str, write: Callable[..., Any]) -> Callable[..., Any]:
-    """Add to what the function reports how many rows the table has on each of its latest days."""
+def _counting(name: str, write: Callable[..., Any], *, of_days: bool) -> Callable[..., Any]:
+    """Add to what the function reports how many rows the table has."""
 
     @wraps(write)
     def written(*arguments: Any, **named: Any) -> Any:
-        result = write(*arguments, **named)
-        if not isinstance(result, dg.MaterializeResult):
-            return result
-        lake = named["storage"].lake
-        return result._replace(metadata={**(result.metadata or {}), "rows_by_day": rows_by_day(lake, name)})
+        return _counted(named["storage"].lake, name, write(*arguments, **named), of_days=of_days)
 
     return written
+
+
+def counting(write: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    """Decorate a function that writes several tables: add to what it reports how many rows each table has."""
+
+    @wraps(write)
+    def written(*arguments: Any, **named: Any) -> Iterator[Any]:
+        for result in write(*arguments, **named):
+            yield _counted(named["storage"].lake, result.asset_key.path[-1], result, of_days=True)
+
+    return written
+
+
+def _counted(lake: Lake, name: str, result: Any, *, of_days: bool) -> Any:
+    """Return what was reported, with the rows of the whole table and of its latest days, from the table's log alone."""
+    if not isinstance(result, dg.MaterializeResult):
+        return result
+    by_day = lake.rows_by_date(name)
+    shown: dict[str, Any] = {"dagster/row_count": sum(by_day.values()), **(result.metadata or {})}
+    if of_days:
+        shown["rows_by_day"] = rows_by_day(by_day)
+    return result._replace(metadata=shown)
 
 
 def whole_table_asset(
@@ -87,7 +105,7 @@ def whole_table_asset(
     decorator: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
         name=name, deps=list(deps), retry_policy=RETRIES, **{**describe(name), **more}
     )
-    return decorator
+    return lambda write: decorator(_counting(name, write, of_days=False))
 
 
 def table_spec(name: str, deps: Sequence[str] = ()) -> dg.AssetSpec:
@@ -108,10 +126,8 @@ def table_spec(name: str, deps: Sequence[str] = ()) -> dg.AssetSpec:
 def materialised(
     name: str | None, rows: int, *, rows_in: int | None = None, **metadata: Any
 ) -> dg.MaterializeResult[Any]:
-    """Report rows written, and rows read where the two must be seen side by side."""
-    shown: dict[str, Any] = (
-        {"dagster/row_count": rows} | ({"rows_in": rows_in} if rows_in is not None else {}) | metadata
-    )
+    """Report rows written, and rows read where the two must be seen side by side; what the table holds is added to it."""
+    shown: dict[str, Any] = {"rows_out": rows} | ({"rows_in": rows_in} if rows_in is not None else {}) | metadata
     return dg.MaterializeResult(asset_key=name, metadata=shown)
 
 

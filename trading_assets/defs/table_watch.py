@@ -18,9 +18,11 @@ from trading_assets.core.records.record import Stream
 from trading_assets.core.repairs import ACTION_WORDS, Attempt, Plan, plans
 from trading_assets.core.tables import REGISTRY_DATE, TABLES
 from trading_assets.defs import dataset, transforms, windows
+from trading_assets.defs.left_alone import beyond_making
 from trading_assets.defs.rehearsal import RUN_ID, Maker, make, make_whole, makers, rehearse
 from trading_assets.defs.resources import Storage
 from trading_assets.store.dataset_versions import DATASET, record_version
+from trading_assets.store.dropped_days import dropped_days
 from trading_assets.store.ingestion import (
     mark_ingested,
     mark_reached,
@@ -58,6 +60,8 @@ class TableWatch:
         self.found: list[Difference] = []
         self.standing: list[Difference] = []
         self.repairs: list[Repair] = []
+        self.kept: dict[tuple[str, date], str] = {}
+        """Why days of tables cannot be made again: retention took what they were made from."""
         self.waiting = 0
         """Days under suspicion that wait: for an ingestion that is due, or for the next pass."""
 
@@ -93,10 +97,15 @@ class TableWatch:
                 self._tell(about_table("tables_can_be_read", table, None, "a table that can be read", str(error),
                                        "move the table's folder aside and materialise it again"))  # fmt: skip
                 continue
-            found |= {one.day: one for one in suspicions}
+            for one in suspicions:
+                if self._is_dropped(table, one.day):
+                    # Retention was stopped between dropping the day and sealing it.
+                    lake.seal(table, [one.day])
+                else:
+                    found[one.day] = one
             days = set(lake.dates(table)) if self._is_thorough else self._made_from_damage(maker, table)
             for day in days:
-                found.setdefault(day, Suspicion(table, day, "it may be made from what was damaged", is_lost=False))
+                found.setdefault(day, _guess(table, day))
         for day in [day for day in found if day in self._pending]:
             self._wait_for_ingestion(found.pop(day))
         return found
@@ -107,7 +116,7 @@ class TableWatch:
             if mended := self._mended.get(table):
                 later = {day for day in sealed_since(self._storage.lake.seals, table, self._since) if day > min(mended)}
                 for day in sorted(later - held - self._pending - mended):
-                    self.hold(maker, day, Suspicion(table, day, "it may be made from what was damaged", is_lost=False))
+                    self.hold(maker, day, _guess(table, day))
                     held.add(day)
 
     def _made_from_damage(self, maker: Maker, table: str) -> set[date]:
@@ -135,6 +144,10 @@ class TableWatch:
         if day in self._pending:
             self.waiting += 1
             return
+        if any(beyond_making(self._storage.lake, table, [day]) for table in maker.tables):
+            if suspicion.table in maker.tables:
+                self._not_made_again(suspicion, "retention dropped what it was made from")
+            return
         try:
             due = rehearse(self._storage.home, self._rehearsal, maker, [day])
         except TradingError as error:
@@ -144,7 +157,10 @@ class TableWatch:
         for table in maker.tables:
             if day not in due[table]:
                 if suspicion.table == table:
-                    self._not_made_again(suspicion)
+                    self._not_made_again(suspicion, "retention removed the day's journal")
+                continue
+            if self._is_dropped(table, day):
+                self._rehearsal.forget(table, [day])
                 continue
             is_spoilt = suspicion.is_lost and suspicion.table == table
             for difference in self._differences(table, day, suspicion.problem, is_spoilt=is_spoilt):
@@ -175,7 +191,7 @@ class TableWatch:
                 if suspicion.is_lost:
                     self._storage.lake.drop_lost_files(table)
                 if maker.group == "raw":
-                    make(self._storage.home, self._storage.lake, maker, [day])
+                    self._ingest_again(maker, day)
                 else:
                     self._storage.lake.overwrite_dates(table, self._rehearsal.written[table][day], [day])
                 still = self._differences(table, day, "after the repair")
@@ -188,6 +204,16 @@ class TableWatch:
             after = still[0]
         self.standing.append(after)
 
+    def _ingest_again(self, maker: Maker, day: date) -> None:
+        """Make a raw day again; what retention dropped of it stays dropped."""
+        dropped = [table for table in maker.tables if self._is_dropped(table, day)]
+        make(self._storage.home, self._storage.lake, maker, [day])
+        for table in dropped:
+            self._storage.lake.overwrite_dates(table, TABLES[table].empty(), [day])
+
+    def _is_dropped(self, table: str, day: date) -> bool:
+        return day in dropped_days(self._storage.lake, table)
+
     def _planned(self, difference: Difference) -> list[Plan]:
         return plans([difference], self._tried, self._at) if self._is_repairing else []
 
@@ -196,14 +222,15 @@ class TableWatch:
             repair_record(plan, self._at, trouble or ACTION_WORDS[plan.action], is_repaired=not trouble)
         )
 
-    def _not_made_again(self, suspicion: Suspicion) -> None:
-        """The journal of the day is not whole any more: the lake holds the only copy."""
+    def _not_made_again(self, suspicion: Suspicion, why: str) -> None:
+        """What the day was made from is not whole any more: the lake holds the only copy."""
+        self.kept[suspicion.table, suspicion.day] = f"the day's rows cannot be made again: {why}"
         seals = read_seals(self._storage.lake.seals, suspicion.table)
         if (seals is None or suspicion.day.isoformat() not in seals.days) and not suspicion.is_lost:
             self._storage.lake.seal(suspicion.table, [suspicion.day])
-            return
-        self._tell(about_table("kept_days_are_as_written", suspicion.table, suspicion.day, "the rows as they were ingested",
-                               f"{suspicion.problem}; retention removed the day's journal", "restore the table from a backup"))  # fmt: skip
+        elif not suspicion.is_guess:
+            self._tell(about_table("kept_days_are_as_written", suspicion.table, suspicion.day, "the rows as they were written",
+                                   f"{suspicion.problem}; {why}", "restore the table from a backup"))  # fmt: skip
 
     # --- how far ingestion has come -----------------------------------------------------------------------------------
 
@@ -241,7 +268,7 @@ class TableWatch:
             is_equal = all(
                 compare_rows(TABLES[table], day, self._storage.lake.read(table, dates=[day]), of_table[day]).is_equal
                 for table, of_table in due.items()
-                if day in of_table
+                if day in of_table and not self._is_dropped(table, day)
             )
             for table in maker.tables:
                 self._rehearsal.forget(table, [day])
@@ -293,6 +320,10 @@ class TableWatch:
         make_whole(_ADDED_AGAIN[table], self._storage.home, lake)
         if table == DATASET:
             record_version(lake)
+
+
+def _guess(table: str, day: date) -> Suspicion:
+    return Suspicion(table, day, "it may be made from what was damaged", is_lost=False, is_guess=True)
 
 
 def _about_registry(table: str, suspicions: Iterable[Suspicion], *, is_lost: bool) -> Difference:

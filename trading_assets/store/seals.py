@@ -46,12 +46,16 @@ class TableSeals(msgspec.Struct, frozen=True):
 
 
 class Suspicion(msgspec.Struct, frozen=True, order=True):
-    """One day of a table that is not as it was written. `is_lost`: a file is gone or other bytes are in it."""
+    """One day of a table that is not as it was written. `is_lost`: a file is gone or other bytes are in it.
+
+    `is_guess`: nothing shows on its files, but what it was made from was damaged, or it may be.
+    """
 
     table: str
     day: date
     problem: str
     is_lost: bool
+    is_guess: bool = False
 
 
 def folder_of(home: Home) -> Path:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
+from typing import cast
 
-from trading_assets.core.learning.leaks import LeakThresholds, differing, implausible_model, leaks
+import numpy as np
+import polars as pl
+import pytest
+from planted import synthetic_rows
+
+from trading_assets.core.learning.leaks import LeakThresholds, differing, implausible_model, leaks, model_leaks
+from trading_assets.core.learning.meta_model import MetaModel
 
 THRESHOLDS = LeakThresholds()
 NAMES = ("honest", "noise", "strange")
@@ -69,3 +74,22 @@ def test_values_that_are_not_those_recorded_are_named() -> None:
     (leak,) = differing(used, truth, NAMES, "recorded", THRESHOLDS)
     assert leak.feature == "strange"
     assert leak.evidence == "6 of 500 values are not those recorded"
+
+
+class _Leaning:
+    """What is asked of a model here: what its features are called, and what it leans on."""
+
+    feature_names = tuple(f"f{number}" for number in range(8))
+
+    def importance(self) -> list[tuple[str, float]]:
+        return [("f3", 1.0)]
+
+
+@pytest.mark.parametrize(("days", "named"), [(10, ["f5", "f3"]), (9, [])])
+def test_on_a_few_days_nothing_is_called_a_leak(days: int, named: list[str]) -> None:
+    rows = synthetic_rows(3, days=days)
+    matrix = np.array(rows["features"].to_list())
+    matrix[:, 5] = rows["is_win"].to_numpy()
+    leaked = rows.with_columns(features=pl.Series(matrix).arr.to_list())
+    model = cast("MetaModel", _Leaning())
+    assert [leak.feature for leak in model_leaks(leaked, model, 0.95, THRESHOLDS)] == named

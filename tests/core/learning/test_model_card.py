@@ -146,7 +146,7 @@ def test_a_group_with_too_few_rows_or_picks_says_so(facts: CardFacts, figures: d
     none = msgspec.structs.replace(regime, figures=None, name="rare", rows=12, days=2)
     evaluation = msgspec.structs.replace(facts.evaluation, by_regime=(none, *others))
     text = text_of(card_html(msgspec.structs.replace(facts, evaluation=evaluation), None, figures))
-    assert re.search(r"Regime rare\s+12 rows\s+2\s+too few", text)
+    assert re.search(r"Regime rare\s+12\s+2\s+too few", text)
 
 
 def test_the_model_in_use_stands_beside_it_on_the_same_rows(facts: CardFacts, figures: dict[str, str]) -> None:

@@ -96,7 +96,7 @@ predictions = table(
         Column(
             "value",
             columns_of(Decision, "consensus")[0].dtype,
-            "The prediction.",
+            "What was predicted, on the scale that `kind` names.",
             "score",
             "raw_decisions",
             lowest=-1.0,

@@ -295,7 +295,7 @@ promotions = table(
     "learning",
     "One row per judgement on a model.",
     "Promoted or refused, with the reasons; append-only. Partitioned by the day of the judgement.",
-    (moment("judged_at", "When it was judged.", "asset promotions"), *payload_of(Promotion)),
+    (moment("judged_at", "When the judge gave the verdict.", "asset promotions"), *payload_of(Promotion)),
     key=("tenant", "account", "model_version", "judged_at"),
 )
 
@@ -305,7 +305,7 @@ retraining_runs = table(
     "One row per training run.",
     "Why a model was trained anew, on what, and what became of it: judged, or failed. Append-only. Partitioned by the day it ended.",
     (
-        text("run_id", "Dagster run.", "Dagster"),
+        text("run_id", "Dagster run of the training.", "Dagster"),
         text("trigger", "What started it, in one sentence; also the run's tag.", "defs.sensors"),
         moment("started_at", "When the training began.", "asset meta_models"),
         moment("ended_at", "When it was judged and released or not, or found to have failed.", "asset retraining_runs"),

@@ -185,7 +185,7 @@ equity_daily = table(
         money("commission", "Commission of the day's deals, negative when paid.", _DAYS),
         money("swap", "Swap of the day's deals.", _DAYS),
         money("fee", "Fee of the day's deals.", _DAYS),
-        money("net_pnl", "Gross and commission, swap and fee.", _DAYS),
+        money("net_pnl", "Gross profit with commission, swap and fee added, which are negative when paid.", _DAYS),
         number(
             "return_share",
             "Net profit over the day's capital, the opening balance and what was paid in; null without capital.",

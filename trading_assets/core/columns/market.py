@@ -119,7 +119,7 @@ feature_definitions = table(
             "Group: trend, momentum, volatility, volume, spread, session, cross, candidate, ...",
             "core.features.feature_set",
         ),
-        text("description", "What it says.", "core.features.feature_set"),
+        text("description", "What the feature measures, in words.", "core.features.feature_set"),
         text("unit", "Unit; empty when it has none.", "core.features.feature_set"),
     ),
     key=("registry", "feature_set_version", "index"),

@@ -58,11 +58,11 @@ schema_changes = table(
     " have nulls there until their day is written again. Other changes are refused. Append-only. Partitioned by the day of"
     " the change.",
     (
-        moment("changed_at", "When it was changed.", "store.lake"),
-        text("table", "Table.", "core.tables"),
-        text("column", "Column.", "core.tables"),
+        moment("changed_at", "When this software changed the table.", "store.lake"),
+        text("table", "Table of the lake that was changed.", "core.tables"),
+        text("column", "Column that was added or changed.", "core.tables"),
         text("old_type", "Type before; null for a column that was added.", "store.schema_changes", nullable=True),
-        text("new_type", "Type from then on.", "core.tables"),
+        text("new_type", "Type since the change.", "core.tables"),
         text("code_version", "Version of this software that changed it.", "package"),
     ),
     key=("tenant", "account", "table", "column", "changed_at"),

@@ -30,6 +30,9 @@ class LeakThresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Area under the ROC curve of one feature alone."""
     model_auc: float = 0.90
     """Of the whole model out of sample; the feature with the largest share of its importance is named."""
+    fewest_days: int = 10
+    """Of decisions. On fewer, a slow feature tells the market's two or three moves apart by chance (H1 ADX on two days of FXCM
+    ticks: 0.90); nothing trained on them is promoted either."""
     unequal_share: float = 0.01
     """Of decisions whose features are not those recorded, or not those their windows give."""
 
@@ -110,8 +113,10 @@ def area_of(score: np.ndarray, won: np.ndarray) -> float:
 def model_leaks(frame: pl.DataFrame, model: MetaModel, auc: float, thresholds: LeakThresholds) -> tuple[Leak, ...]:
     """Return the features of dataset rows that know too much, and the one a model that knows too much leans on.
 
-    `auc` is the model's area out of sample.
+    `auc` is the model's area out of sample. Of fewer days than the thresholds name nothing is said.
     """
+    if frame["decided_at"].dt.date().n_unique() < thresholds.fewest_days:
+        return ()
     names = model.feature_names
     in_time = frame.select(pl.arg_sort_by("decided_at", "idea_id")).to_series().to_numpy()
     rows = frame[in_time[_spread(len(in_time))].tolist()]

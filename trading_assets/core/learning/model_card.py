@@ -196,7 +196,7 @@ def _calibration(facts: CardFacts) -> str:
 def _groups(evaluation: Evaluation) -> str:
     heads = [
         "",
-        "decisions",
+        "candidates",
         "days",
         "gain in log loss",
         "calibration error",
@@ -214,12 +214,12 @@ def _groups(evaluation: Evaluation) -> str:
 def _group(title: str, group: GroupFigures) -> list[str]:
     figures = group.figures
     if figures is None:
-        return [title, f"{group.rows:,} rows", f"{group.days}", _TOO_FEW, "", "", "", "", ""]
+        return [title, f"{group.rows:,}", f"{group.days}", _TOO_FEW, "", "", "", "", ""]
     earned = [_TOO_FEW, ""]
     if figures.selected >= GROUP_PICKS:
         earned = [_interval(figures.selected_r, "+.3f"), chance(figures.sharpe.deflated)]
     return [
-        title, f"{figures.decisions:,}", f"{figures.days}", _interval(figures.log_loss_gain, "+.4f"),
+        title, f"{group.rows:,}", f"{figures.days}", _interval(figures.log_loss_gain, "+.4f"),
         _interval(figures.calibration_error, ".3f"), _interval(figures.worst_tier_precision, ".0%"), f"{figures.selected:,}", *earned,
     ]  # fmt: skip
 
@@ -287,7 +287,8 @@ _EQUITY_NOTE = (
 )
 _RELIABILITY_NOTE = (
     "Of the candidates it gave 40 %, about 40 % should win: points on the diagonal are honest. Points that lie close together "
-    "sideways say that the model tells little apart."
+    "sideways say that the model tells little apart. The Brier score in parts: reliability is what is lost by saying too much or too "
+    "little, resolution what is won by telling candidates apart, uncertainty what the market itself leaves open."
 )
 _GROUPS_NOTE = (
     "A group of fewer than 500 candidates or 5 days says nothing, nor do fewer than 30 picks: there it says “too few”."

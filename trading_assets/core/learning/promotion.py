@@ -150,7 +150,8 @@ def _on_holdout(holdout: Evaluation) -> Iterator[_Finding]:
     )
     yield (
         holdout.selected_r.high >= 0,
-        f"The decisions it selected there made {spoken(holdout.selected_r, holdout.confidence)} R each, which must not surely be a loss.",
+        f"On the latest {len(holdout.days)} days the decisions it selected made {spoken(holdout.selected_r, holdout.confidence)} R each, "
+        "which must not surely be a loss.",
     )
 
 
@@ -172,7 +173,7 @@ def _against_logistic(model: Evaluation, baseline: Evaluation) -> Iterator[_Find
     yield (
         model.log_loss < baseline.log_loss,
         f"Its log loss is {model.log_loss:.4f} against {baseline.log_loss:.4f} of a logistic regression on a few features, on the "
-        f"same {model.rows} rows: a gain of {spoken(gain, model.confidence)}; it must be lower.",
+        f"same {model.rows} rows: a gain of {spoken(gain, model.confidence)}; the model's own must be the lower one.",
     )
 
 

@@ -62,15 +62,19 @@ class Regime(msgspec.Struct, frozen=True, kw_only=True):
     label: Annotated[
         str, doc("trending_up, trending_down, ranging, volatile or unknown.", source="core.features.regimes")
     ]
-    confidence: Annotated[float, doc("Confidence, 0 to 1.", "share", "core.features.regimes")]
-    classifier_version: Annotated[str, doc("Version of the classifier.", source="core.features.regimes")]
+    confidence: Annotated[
+        float, doc("How clearly the bar is in this regime and no other, 0 to 1.", "share", "core.features.regimes")
+    ]
+    classifier_version: Annotated[
+        str, doc("Version of the rules that name the regime.", source="core.features.regimes")
+    ]
 
 
 class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     """One forecaster's view."""
 
     forecaster: Annotated[str, doc("Name of the forecaster.", source="core.decisions.forecasts")]
-    version: Annotated[str, doc("Its version.", source="core.decisions.forecasts")]
+    version: Annotated[str, doc("Version of the forecaster's rules.", source="core.decisions.forecasts")]
     value: Annotated[float, doc("Direction and strength, -1 (down) to 1 (up).", "score", "core.decisions.forecasts")]
     confidence: Annotated[float, doc("Confidence, 0 to 1.", "share", "core.decisions.forecasts")]
     reason: Annotated[str, doc("What it saw, in words.", source="core.decisions.forecasts")]
@@ -102,8 +106,12 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     entry_price: Annotated[
         float | None, doc("Price at which it would be filled now: ask for LONG, bid for SHORT.", "price", "quote")
     ]
-    stop_price: Annotated[float | None, doc("Stop loss.", "price", "core.decisions.candidates")]
-    target_price: Annotated[float | None, doc("Take profit.", "price", "core.decisions.candidates")]
+    stop_price: Annotated[
+        float | None, doc("Price at which the position is closed with a loss.", "price", "core.decisions.candidates")
+    ]
+    target_price: Annotated[
+        float | None, doc("Price at which the position is closed with a gain.", "price", "core.decisions.candidates")
+    ]
     timeout_bars: Annotated[
         int | None, doc("Bars of the decision's timeframe after which it is closed.", "bars", "exit profile")
     ]
@@ -131,10 +139,14 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 class AccountState(msgspec.Struct, frozen=True, kw_only=True):
     """The account as the decision saw it."""
 
-    currency: Annotated[str, doc("Deposit currency.", source="terminal")]
-    balance: Annotated[Decimal, doc("Balance.", "account currency", "terminal")]
-    equity: Annotated[Decimal, doc("Equity.", "account currency", "terminal")]
-    margin_free: Annotated[Decimal, doc("Free margin.", "account currency", "terminal")]
+    currency: Annotated[str, doc("Currency the account is kept in: ISO 4217 code.", source="terminal")]
+    balance: Annotated[Decimal, doc("Money on the account, without open positions.", "account currency", "terminal")]
+    equity: Annotated[
+        Decimal, doc("Balance with the unrealised profit of open positions and credit.", "account currency", "terminal")
+    ]
+    margin_free: Annotated[
+        Decimal, doc("Equity that no position binds: what is left for new ones.", "account currency", "terminal")
+    ]
     leverage: Annotated[int, doc("Leverage, 1:n.", "ratio", "terminal")]
     trade_allowed: Annotated[bool, doc("Whether the terminal allows trading.", source="terminal")]
     margin_mode: Annotated[
@@ -154,7 +166,7 @@ class SymbolState(msgspec.Struct, frozen=True, kw_only=True):
     contract_size: Annotated[Decimal, doc("Units of one lot.", "units", "terminal")]
     volume_min: Annotated[Decimal, doc("Smallest volume.", "lots", "terminal")]
     volume_max: Annotated[Decimal, doc("Largest volume.", "lots", "terminal")]
-    volume_step: Annotated[Decimal, doc("Step of the volume.", "lots", "terminal")]
+    volume_step: Annotated[Decimal, doc("Volumes are multiples of this.", "lots", "terminal")]
     stops_level: Annotated[int, doc("Least distance of stop and target from the price.", "points", "terminal")]
     freeze_level: Annotated[
         int, doc("Distance from the price within which stop and target cannot be changed.", "points", "terminal")
@@ -183,7 +195,7 @@ class OpenPosition(msgspec.Struct, frozen=True, kw_only=True):
     entry_price: Annotated[float, doc("Average entry price.", "price", "terminal")]
     stop_price: Annotated[float, doc("Stop loss; 0 when none.", "price", "terminal")]
     target_price: Annotated[float, doc("Take profit; 0 when none.", "price", "terminal")]
-    opened_at: Annotated[datetime, moment("When it was opened.", "terminal")]
+    opened_at: Annotated[datetime, moment("Time of the entry deal, by the broker.", "terminal")]
     bars_held: Annotated[int, doc("Closed bars since the entry.", "bars", "daemon")]
     timeout_bars: Annotated[int, doc("Bars after which it is closed.", "bars", "exit profile")]
     unrealised_r: Annotated[
@@ -263,8 +275,8 @@ class DecisionInputs(msgspec.Struct, frozen=True, kw_only=True):
     ask: Annotated[float, doc("Last ask at the bar's close.", "price", "quote")]
     quote_at: Annotated[datetime, moment("Time of that quote.", "quote")]
     base_bar_count: Annotated[int, doc("Bars of the decision's timeframe in the window.", "bars", "live.market.window")]
-    account_state: Annotated[AccountState, doc("Account.", source="terminal")]
-    symbol_state: Annotated[SymbolState, doc("Contract.", source="terminal")]
+    account_state: Annotated[AccountState, doc("What the account held when it was decided.", source="terminal")]
+    symbol_state: Annotated[SymbolState, doc("Contract of the symbol as it was then.", source="terminal")]
     position: Annotated[OpenPosition | None, doc("Open position on the symbol; null when flat.", source="daemon")]
     risk: Annotated[RiskState, doc("Risk state.", source="live.books.risk_state")]
     limits: Annotated[
@@ -339,7 +351,7 @@ class Decision(Record, frozen=True, kw_only=True, tag="decision"):
         doc("Raw feature vector: base64 of little-endian float64, in the feature set's order.", source="core.features"),
     ]
     features_normalised: Annotated[str, doc("Normalised feature vector, the same encoding.", source="release")]
-    regime: Annotated[Regime, doc("Regime.", source="core.features.regimes")]
+    regime: Annotated[Regime, doc("State of the market at the bar's close.", source="core.features.regimes")]
     forecasts: Annotated[
         tuple[Forecast, ...], doc("The ensemble, one entry for each forecaster.", source="core.decisions.forecasts")
     ]
@@ -352,18 +364,31 @@ class Decision(Record, frozen=True, kw_only=True, tag="decision"):
     filters: Annotated[
         tuple[FilterVerdict, ...], doc("Verdicts that hold for the whole cohort.", source="core.decisions.filters")
     ]
-    candidates: Annotated[tuple[Candidate, ...], doc("The cohort.", source="core.decisions.candidates")]
+    candidates: Annotated[
+        tuple[Candidate, ...],
+        doc("All candidates of the decision, judged at the same time.", source="core.decisions.candidates"),
+    ]
     blend: Annotated[float, doc("Weight of the model in the blended score; 0 is shadow.", "share", "release")]
-    breakers: Annotated[tuple[BreakerState, ...], doc("All breakers.", source="core.decisions.breakers")]
+    breakers: Annotated[
+        tuple[BreakerState, ...],
+        doc("Every breaker, tripped or not, as it stood at the decision.", source="core.decisions.breakers"),
+    ]
     suggestion: Annotated[Suggestion, doc("LONG, SHORT or WAIT.", source="core.decisions.decide")]
     action: Annotated[
         Action,
         doc("What to do given the position: OPEN, CLOSE, REVERSE, HOLD or NONE.", source="core.decisions.decide"),
     ]
     idea_id: Annotated[str | None, doc("Chosen candidate; null for WAIT.", source="core.decisions.decide")]
-    entry_price: Annotated[float | None, doc("Expected entry.", "price", "chosen candidate")]
-    stop_price: Annotated[float | None, doc("Stop loss.", "price", "chosen candidate")]
-    target_price: Annotated[float | None, doc("Take profit.", "price", "chosen candidate")]
+    entry_price: Annotated[
+        float | None,
+        doc("Price the entry was expected at: the ask to buy, the bid to sell.", "price", "chosen candidate"),
+    ]
+    stop_price: Annotated[
+        float | None, doc("Price at which the position is closed with a loss.", "price", "chosen candidate")
+    ]
+    target_price: Annotated[
+        float | None, doc("Price at which the position is closed with a gain.", "price", "chosen candidate")
+    ]
     volume_lots: Annotated[Decimal, doc("Volume to open; 0 when nothing is opened.", "lots", "core.decisions.sizing")]
     risk_amount: Annotated[Decimal, doc("Money at risk to the stop.", "account currency", "core.decisions.sizing")]
     confidence: Annotated[float, doc("Confidence in the suggestion, 0 to 1.", "share", "core.decisions.decide")]
@@ -383,7 +408,9 @@ class DecisionTiming(Record, frozen=True, kw_only=True, tag="decision_timing"):
 
     signal_id: SignalId
     features_us: Annotated[int, doc("Window and features.", "µs", "daemon")]
-    decide_us: Annotated[int, doc("decide().", "µs", "daemon")]
+    decide_us: Annotated[
+        int, doc("Forecasts, candidates, filters and the choice: the function decide().", "µs", "daemon")
+    ]
     commit_us: Annotated[int, doc("Journal commit, durable.", "µs", "daemon")]
     total_us: Annotated[
         int,

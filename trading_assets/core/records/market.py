@@ -23,8 +23,8 @@ class Quote(Record, frozen=True, kw_only=True, tag="quote"):
     STREAM = "market"
 
     symbol: Symbol
-    bid: Annotated[float, doc("Best bid.", "price", "terminal tick")]
-    ask: Annotated[float, doc("Best ask.", "price", "terminal tick")]
+    bid: Annotated[float, doc("Best price one can sell at.", "price", "terminal tick")]
+    ask: Annotated[float, doc("Best price one can buy at.", "price", "terminal tick")]
     server_msc: Annotated[
         int,
         doc(

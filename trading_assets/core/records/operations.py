@@ -22,7 +22,7 @@ class DaemonHeartbeat(Record, frozen=True, kw_only=True, tag="daemon_heartbeat")
     quotes: Annotated[int, doc("Quotes accepted since the start.", "quotes", "daemon")]
     quarantined: Annotated[int, doc("Quotes and messages refused since the start.", "quotes", "daemon")]
     decisions: Annotated[int, doc("Decisions since the start.", "decisions", "daemon")]
-    open_positions: Annotated[int, doc("Open positions.", "positions", "daemon")]
+    open_positions: Annotated[int, doc("Positions of the account that are open now.", "positions", "daemon")]
     release_id: Annotated[str, doc("Release in use.", source="live.trading.releases")]
     is_connected: Annotated[bool, doc("Whether a terminal is connected.", source="live.bridge.sockets")]
     interval_s: Annotated[
@@ -35,7 +35,7 @@ class ComponentState(Record, frozen=True, kw_only=True, tag="component_state"):
 
     STREAM = "ops"
 
-    component: Annotated[str, doc("Component.", source="daemon")]
+    component: Annotated[str, doc("Part of the daemon that is meant: feed, bridge, trader and so on.", source="daemon")]
     is_healthy: Annotated[bool, doc("Whether it does its work now.", source="daemon")]
     last_success_at: Annotated[
         datetime | None, moment("When it last did its work; null when it has not yet.", "daemon")
@@ -85,10 +85,13 @@ class Finding(Record, frozen=True, kw_only=True, tag="finding"):
     STREAM = "ops"
 
     check: Annotated[str, doc("Check that found it.", source="core.integrity")]
-    severity: Annotated[Literal["info", "warning", "error"], doc("How bad it is.", source="core.integrity")]
+    severity: Annotated[
+        Literal["info", "warning", "error"],
+        doc("How bad it is: info is told, a warning wants a look, an error wants mending.", source="core.integrity"),
+    ]
     subject: Annotated[str, doc("Record, file or table it is about.", source="core.integrity")]
-    expectation: Annotated[str, doc("What should be.", source="core.integrity")]
-    observed: Annotated[str, doc("What is.", source="core.integrity")]
+    expectation: Annotated[str, doc("What should be true, in words.", source="core.integrity")]
+    observed: Annotated[str, doc("What is there instead, in words.", source="core.integrity")]
     repair: Annotated[str, doc("How to mend it.", source="core.integrity")]
     table: Annotated[str, doc("Table it is about; empty when it is about none.", source="core.integrity")] = ""
     day: Annotated[
@@ -108,7 +111,7 @@ class Repair(Record, frozen=True, kw_only=True, tag="repair"):
 
     check: Annotated[str, doc("Check whose finding it was.", source="core.integrity")]
     subject: Annotated[str, doc("Record, file or table the finding was about.", source="core.integrity")]
-    action: Annotated[str, doc("What was done.", source="core.repairs")]
+    action: Annotated[str, doc("Repair that was tried, by its name.", source="core.repairs")]
     attempt: Annotated[
         int, doc("Which attempt on this finding it was, counted within a day.", "attempts", "core.repairs")
     ]
@@ -124,12 +127,16 @@ class Promotion(Record, frozen=True, kw_only=True, tag="promotion"):
 
     model_version: Annotated[str, doc("Model that was judged.", source="MLflow registry")]
     dataset_version: Annotated[int, doc("Delta version of the learning dataset it was trained on.", "version", "lake")]
-    verdict: Annotated[Literal["promoted", "refused"], doc("Verdict.", source="core.learning.promotion")]
+    verdict: Annotated[
+        Literal["promoted", "refused"], doc("What the judge said of the model.", source="core.learning.promotion")
+    ]
     release_id: Annotated[
         str | None, doc("Release in use from then on; null when nothing changed.", source="store.release")
     ]
     blend: Annotated[float, doc("Blend of the release; 0 is shadow.", "share", "core.learning.promotion")]
-    reasons: Annotated[tuple[str, ...], doc("Why.", source="core.learning.promotion")]
+    reasons: Annotated[
+        tuple[str, ...], doc("What the verdict rests on, a sentence for each reason.", source="core.learning.promotion")
+    ]
     action: Annotated[
         Literal["judge", "step_up", "hold", "step_back", "demote", "rollback"],
         doc(
@@ -155,11 +162,11 @@ class Transform(Record, frozen=True, kw_only=True, tag="transform"):
 
     STREAM = "ops"
 
-    table: Annotated[str, doc("Table.", source="asset")]
-    run_id: Annotated[str, doc("Dagster run.", source="Dagster")]
+    table: Annotated[str, doc("Table of the lake that was written.", source="asset")]
+    run_id: Annotated[str, doc("Dagster run that wrote it.", source="Dagster")]
     partitions: Annotated[str, doc("Partitions written.", source="Dagster")]
-    rows_in: Annotated[int, doc("Rows read.", "rows", "asset")]
-    rows_out: Annotated[int, doc("Rows written.", "rows", "asset")]
+    rows_in: Annotated[int, doc("Rows that were read for it.", "rows", "asset")]
+    rows_out: Annotated[int, doc("Rows that were written.", "rows", "asset")]
     code_version: Annotated[str, doc("Version of this software.", source="package")]
     delta_version: Annotated[
         int | None, doc("Delta version of the table after it; null for what is no table.", "version", "lake")

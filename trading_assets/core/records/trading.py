@@ -35,8 +35,8 @@ class Session(Record, frozen=True, kw_only=True, tag="session"):
 
     session: Annotated[str, doc("Session of the connection.", source="daemon")]
     login: Annotated[str, doc("Account number at the broker.", source="terminal")]
-    server: Annotated[str, doc("Broker's server.", source="terminal")]
-    company: Annotated[str, doc("Broker.", source="terminal")]
+    server: Annotated[str, doc("Name of the broker's server the terminal is logged in to.", source="terminal")]
+    company: Annotated[str, doc("Name of the broker, as its terminal gives it.", source="terminal")]
     margin_mode: Annotated[str, doc("netting or hedging.", source="terminal")]
     build: Annotated[str, doc("Build of the Expert Advisor or simulated terminal.", source="terminal")]
     clock_rule: Annotated[str, doc("Rule that turns server time into UTC.", source="settings of the daemon")]
@@ -50,7 +50,7 @@ class ClockVerdict(Record, frozen=True, kw_only=True, tag="clock_verdict"):
 
     STREAM = "trading"
 
-    server: Annotated[str, doc("Broker's server.", source="terminal")]
+    server: Annotated[str, doc("Name of the broker's server the terminal is logged in to.", source="terminal")]
     clock_rule: Annotated[str, doc("Rule in use; empty when none could be told.", source="live.server_clock.watch")]
     origin: Annotated[
         Literal["settings", "detected", "recorded"],
@@ -85,12 +85,18 @@ class AccountSnapshot(Record, frozen=True, kw_only=True, tag="account"):
 
     STREAM = "trading"
 
-    currency: Annotated[str, doc("Deposit currency.", source="terminal")]
-    balance: Annotated[Decimal, doc("Balance.", "account currency", "terminal")]
-    equity: Annotated[Decimal, doc("Equity.", "account currency", "terminal")]
-    credit: Annotated[Decimal, doc("Credit.", "account currency", "terminal")]
+    currency: Annotated[str, doc("Currency the account is kept in: ISO 4217 code.", source="terminal")]
+    balance: Annotated[Decimal, doc("Money on the account, without open positions.", "account currency", "terminal")]
+    equity: Annotated[
+        Decimal, doc("Balance with the unrealised profit of open positions and credit.", "account currency", "terminal")
+    ]
+    credit: Annotated[
+        Decimal, doc("Money lent by the broker: in the equity, not in the balance.", "account currency", "terminal")
+    ]
     margin: Annotated[Decimal, doc("Margin in use.", "account currency", "terminal")]
-    margin_free: Annotated[Decimal, doc("Free margin.", "account currency", "terminal")]
+    margin_free: Annotated[
+        Decimal, doc("Equity that no position binds: what is left for new ones.", "account currency", "terminal")
+    ]
     leverage: Annotated[int, doc("Leverage, 1:n.", "ratio", "terminal")]
 
 
@@ -101,7 +107,13 @@ class SymbolSpec(Record, frozen=True, kw_only=True, tag="symbol_spec"):
 
     symbol: Symbol
     raw_symbol: Annotated[str, doc("Symbol at the broker, with its suffix.", source="terminal")]
-    spec: Annotated[SymbolState, doc("The contract.", source="terminal")]
+    spec: Annotated[
+        SymbolState,
+        doc(
+            "Contract of the symbol: what a point, a tick and a lot are worth, and which sizes may be sent.",
+            source="terminal",
+        ),
+    ]
 
 
 class Order(Record, frozen=True, kw_only=True, tag="order"):
@@ -136,7 +148,7 @@ class Deal(Record, frozen=True, kw_only=True, tag="deal"):
 
     STREAM = "trading"
 
-    deal_ticket: Annotated[str, doc("Deal ticket.", source="terminal")]
+    deal_ticket: Annotated[str, doc("Number the broker gave the deal, as text.", source="terminal")]
     order_ticket: Annotated[str, doc("Order ticket; 0 for a balance operation.", source="terminal")]
     position_id: Annotated[str, doc("Position identifier; joins the life of a trade.", source="terminal")]
     trade_id: Annotated[str | None, doc("Trade; null for deals that are not ours.", source="daemon")]
@@ -150,12 +162,16 @@ class Deal(Record, frozen=True, kw_only=True, tag="deal"):
         Literal["IN", "OUT", "INOUT", "OUT_BY"], doc("Whether it enters or leaves a position.", source="terminal")
     ]
     reason: Annotated[str, doc("EXPERT, SL, TP, SO, CLIENT, MOBILE, WEB, ...", source="terminal")]
-    volume_lots: Annotated[Decimal, doc("Volume.", "lots", "terminal")]
-    price: Annotated[float, doc("Fill price.", "price", "terminal")]
+    volume_lots: Annotated[Decimal, doc("Volume the deal filled.", "lots", "terminal")]
+    price: Annotated[float, doc("Price at which the deal filled.", "price", "terminal")]
     profit: Annotated[Decimal, doc("Profit of the deal.", "account currency", "terminal")]
     commission: Annotated[Decimal, doc("Commission, negative when paid.", "account currency", "terminal")]
-    swap: Annotated[Decimal, doc("Swap.", "account currency", "terminal")]
-    fee: Annotated[Decimal, doc("Fee.", "account currency", "terminal")]
+    swap: Annotated[
+        Decimal, doc("Interest for positions held overnight, negative when paid.", "account currency", "terminal")
+    ]
+    fee: Annotated[
+        Decimal, doc("Fee charged for the deal besides commission, negative when paid.", "account currency", "terminal")
+    ]
     slippage_points: Annotated[
         float | None, doc("Fill price against the expected price, positive when worse.", "points", "daemon")
     ]
@@ -175,12 +191,14 @@ class Position(Record, frozen=True, kw_only=True, tag="position"):
     trade_id: Annotated[str | None, doc("Trade; null for positions that are not ours.", source="daemon")]
     magic: Magic
     symbol: Symbol
-    side: Annotated[Side, doc("Side.", source="terminal")]
+    side: Annotated[Side, doc("BUY for a long position, SELL for a short one.", source="terminal")]
     volume_lots: Annotated[Decimal, doc("Open volume; 0 once closed.", "lots", "terminal")]
     price_open: Annotated[float, doc("Average entry price.", "price", "terminal")]
     stop_price: Annotated[float, doc("Stop loss; 0 when none.", "price", "terminal")]
     target_price: Annotated[float, doc("Take profit; 0 when none.", "price", "terminal")]
-    swap: Annotated[Decimal, doc("Swap so far.", "account currency", "terminal")]
+    swap: Annotated[
+        Decimal, doc("Interest so far for holding it overnight, negative when paid.", "account currency", "terminal")
+    ]
     profit: Annotated[Decimal, doc("Unrealised profit.", "account currency", "terminal")]
 
 
@@ -222,8 +240,8 @@ class Mark(Record, frozen=True, kw_only=True, tag="mark"):
         Literal["minute", "fill", "r_multiple", "stop_touch", "target_touch"],
         doc("Why it was marked.", source="daemon"),
     ]
-    bid: Annotated[float, doc("Bid.", "price", "quote")]
-    ask: Annotated[float, doc("Ask.", "price", "quote")]
+    bid: Annotated[float, doc("Bid the trade was valued at.", "price", "quote")]
+    ask: Annotated[float, doc("Ask the trade was valued at.", "price", "quote")]
     unrealised_pnl: Annotated[
         Decimal, doc("Unrealised profit before commission and swap.", "account currency", "daemon")
     ]
@@ -244,21 +262,36 @@ class Outcome(Record, frozen=True, kw_only=True, tag="outcome"):
     idea_id: IdeaId
     position_id: Annotated[str, doc("Position identifier at the broker.", source="terminal")]
     symbol: Symbol
-    side: Annotated[Side, doc("Side.", source="decision")]
+    side: Annotated[Side, doc("BUY for a long trade, SELL for a short one.", source="decision")]
     opened_at: Annotated[datetime, moment("First entry deal.", "deals")]
     closed_at: Annotated[datetime, moment("Last exit deal.", "deals")]
-    exit_reason: Annotated[ExitReason, doc("Why it ended.", source="core.trades.outcomes")]
-    volume_lots: Annotated[Decimal, doc("Volume.", "lots", "deals")]
+    exit_reason: Annotated[
+        ExitReason,
+        doc(
+            "What ended the trade: its stop, its target, its time, a signal, the weekend, a person, the broker.",
+            source="core.trades.outcomes",
+        ),
+    ]
+    volume_lots: Annotated[Decimal, doc("Volume that was opened: sum of the entry deals.", "lots", "deals")]
     entry_price: Annotated[float, doc("Average entry price.", "price", "deals")]
     exit_price: Annotated[float, doc("Average exit price.", "price", "deals")]
     stop_price: Annotated[float, doc("Stop loss at entry.", "price", "decision")]
     target_price: Annotated[float, doc("Take profit at entry.", "price", "decision")]
     risk_unit: Annotated[float, doc("1 R: distance from entry to stop, stored at entry.", "price", "decision")]
     gross_pnl: Annotated[Decimal, doc("Sum of the deals' profit.", "account currency", "deals")]
-    commission: Annotated[Decimal, doc("Sum of commissions.", "account currency", "deals")]
-    swap: Annotated[Decimal, doc("Sum of swaps.", "account currency", "deals")]
-    fee: Annotated[Decimal, doc("Sum of fees.", "account currency", "deals")]
-    net_pnl: Annotated[Decimal, doc("Gross less commission, swap and fee.", "account currency", "deals")]
+    commission: Annotated[
+        Decimal, doc("Commission of all deals of the trade, negative when paid.", "account currency", "deals")
+    ]
+    swap: Annotated[Decimal, doc("Swap of all deals of the trade, negative when paid.", "account currency", "deals")]
+    fee: Annotated[Decimal, doc("Fees of all deals of the trade, negative when paid.", "account currency", "deals")]
+    net_pnl: Annotated[
+        Decimal,
+        doc(
+            "Gross profit with commission, swap and fee added, which are negative when paid.",
+            "account currency",
+            "deals",
+        ),
+    ]
     result_r: Annotated[
         float, doc("Price result in multiples of risk, before commission.", "R", "core.trades.outcomes")
     ]
@@ -282,9 +315,11 @@ class BreakerEvent(Record, frozen=True, kw_only=True, tag="breaker_event"):
     STREAM = "trading"
 
     breaker: Annotated[str, doc("Name of the breaker.", source="core.decisions.breakers")]
-    change: Annotated[Literal["trip", "reset"], doc("What happened.", source="live.books.risk_state")]
+    change: Annotated[
+        Literal["trip", "reset"], doc("Whether the breaker tripped or was reset.", source="live.books.risk_state")
+    ]
     effect: Annotated[str, doc("none, halve or stop.", source="core.decisions.breakers")]
-    cause: Annotated[str, doc("Why.", source="live.books.risk_state")]
+    cause: Annotated[str, doc("What made it trip or reset, in words.", source="live.books.risk_state")]
 
 
 class ReleaseLoad(Record, frozen=True, kw_only=True, tag="release_load"):
@@ -292,7 +327,7 @@ class ReleaseLoad(Record, frozen=True, kw_only=True, tag="release_load"):
 
     STREAM = "trading"
 
-    release_id: Annotated[str, doc("Release.", source="release manifest")]
+    release_id: Annotated[str, doc("Release that was taken into use or refused.", source="release manifest")]
     model_version: Annotated[str | None, doc("Meta-model version.", source="release manifest")]
     is_accepted: Annotated[bool, doc("Whether it is in use from now on.", source="live.trading.releases")]
     reason: Annotated[str, doc("Why it was accepted or refused.", source="live.trading.releases")]
