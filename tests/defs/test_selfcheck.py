@@ -88,7 +88,7 @@ BLOWS: tuple[tuple[tuple[str, Any], ...], ...] = (
     (("bars", damage.delete_partition_files), ("outcomes", damage.drop_a_row), ("features", damage.corrupt_a_row),
      ("raw_deals", damage.ingest_twice)),
     (("raw_decisions", damage.delete_partition), ("labels", damage.corrupt_a_row), ("trades", damage.flip_a_byte),
-     ("equity_curve", damage.delete_partition_files)),
+     ("equity_curve", damage.delete_partition_files), ("pnl_events", damage.delete_partition_files)),
 )  # fmt: skip
 
 
@@ -218,6 +218,18 @@ def test_what_was_written_wrongly_is_traced_back_to_the_journal(home: Home, soun
     assert "closed_trades_have_outcomes" in {one.check for one in checked.found}
     assert {one.table for one in checked.found} >= {"raw_outcomes", "outcomes"}
     assert_mended(home, sound, checked)
+
+
+def test_a_file_that_goes_while_a_check_reads_is_told_and_stops_no_other_check(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> list[Any]:
+        raise FileNotFoundError(2, "No such file or directory", "part-00000.parquet")
+
+    monkeypatch.setattr(selfcheck, "CHECK_LIST", (Check("lost", "outcomes", (), gone),))
+    (stands,) = check(home, 1).standing
+    assert (stands.check, stands.table) == ("checks_can_be_made", "outcomes")
+    assert "No such file" in stands.observed
 
 
 def test_a_repair_that_does_not_help_is_reported_asks_the_terminal_once_and_ends(

@@ -1,9 +1,9 @@
 """Damages a lake in every way of tests/damage.py, one and several at a time, and lets the self-check mend it.
 
 After each blow one self-check must find it and mend it, or say what a person must do; at the end of a round the lake must
-hold what an undamaged one holds, row for row. The short form takes a home that was played already and a few blows.
+hold what an undamaged one holds, row for row. The short form, a few blows, is in the suite, over the home its demo left.
 
-    python tests/torture/torture_lake.py [--short] [--seed N] [--rounds N] [--home PLAYED]
+    python tests/torture/torture_lake.py [--short] [--seed N] [--rounds N]
 """
 
 from __future__ import annotations

@@ -183,7 +183,7 @@ class _Look:
             # While an ingestion writes a day, its tables are of two times.
             under_way |= unfinished_days(self._storage.home)
             return [one for one in found if one.day not in under_way]
-        except (TradingError, pl.exceptions.PolarsError) as error:
+        except (TradingError, OSError, pl.exceptions.PolarsError) as error:
             first = str(error).splitlines()[0]
             return [about_table("checks_can_be_made", check.asset, None, f"the check {check.name}", first,
                                 "mend what is said of its tables; it is made again at the next self-check")]  # fmt: skip

@@ -56,6 +56,7 @@ class TableWatch:
         self._is_repairing, self._is_thorough = is_repairing, is_thorough
         self._rehearsal = RehearsalLake(storage.home.lake)
         self._mended: dict[str, set[date]] = {}
+        self._suspected: dict[str, set[date]] = {}
         self._pending = set(pending_days(storage.home))
         self.found: list[Difference] = []
         self.standing: list[Difference] = []
@@ -103,6 +104,7 @@ class TableWatch:
                     lake.seal(table, [one.day])
                 else:
                     found[one.day] = one
+                    self._suspected.setdefault(table, set()).add(one.day)
             days = set(lake.dates(table)) if self._is_thorough else self._made_from_damage(maker, table)
             for day in days:
                 found.setdefault(day, _guess(table, day))
@@ -149,7 +151,8 @@ class TableWatch:
                 self._not_made_again(suspicion, "retention dropped what it was made from")
             return
         try:
-            due = rehearse(self._storage.home, self._rehearsal, maker, [day])
+            with self._rehearsal.without(self._suspected_since(maker, day)):
+                due = rehearse(self._storage.home, self._rehearsal, maker, [day])
         except TradingError as error:
             self._tell(about_table("tables_can_be_made_again", maker.tables[0], day, "rows that its sources give", str(error),
                                    "mend what is said of its sources; then this day is looked at again"))  # fmt: skip
@@ -165,6 +168,10 @@ class TableWatch:
             is_spoilt = suspicion.is_lost and suspicion.table == table
             for difference in self._differences(table, day, suspicion.problem, is_spoilt=is_spoilt):
                 self._mend(maker, table, difference, suspicion)
+
+    def _suspected_since(self, maker: Maker, day: date) -> dict[str, set[date]]:
+        """Return the days under suspicion that are not held yet; those before have been, and are what they are."""
+        return {table: {one for one in self._suspected.get(table, ()) if one >= day} for table in maker.tables}
 
     def _differences(self, table: str, day: date, problem: str, *, is_spoilt: bool = False) -> list[Difference]:
         """Compare what rests with what is due; seal it when they are the same."""
