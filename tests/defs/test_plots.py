@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -70,6 +71,13 @@ def test_no_curve_and_several_accounts_are_drawn() -> None:
     empty = TABLES["equity_curve"].empty()
     two = pl.concat([curve(100), curve(50, "b")])
     assert size(equity_figure(empty)) == size(equity_figure(two))
+
+
+def test_more_accounts_than_a_legend_can_name_leave_the_picture_its_room() -> None:
+    many = pl.concat([curve(20, f"account-{number}") for number in range(40)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a legend that is too tall makes the axes collapse, with a warning
+        assert size(equity_figure(many)) == size(equity_figure(curve(20)))
 
 
 def labelled(*rows: tuple[str, str, float]) -> pl.DataFrame:

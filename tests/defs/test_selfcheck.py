@@ -36,7 +36,7 @@ from trading_assets.store.journal_retention import retain
 from trading_assets.store.lake import Lake
 from trading_assets.store.lake_retention import retain_lake
 from trading_assets.store.seals import read_seals
-from trading_assets.store.under_way import forget_run
+from trading_assets.store.under_way import begin_days, forget_run, unfinished_days
 
 # The first test to need it plays the demo.
 pytestmark = pytest.mark.timeout(900)
@@ -125,16 +125,39 @@ def test_what_was_made_from_damage_is_made_again(home: Home, sound: Home) -> Non
     assert_mended(home, sound, checked)
 
 
-def test_a_lost_cursor_is_set_again_where_the_rows_are_those_of_the_journal_and_nowhere_else(home: Home) -> None:
-    day = damage.a_day(home, random.Random(1), "raw_deals")
-    damage.drop_a_row(home, random.Random(1), "raw_deals")
-    damage.lose_the_cursor(home, random.Random(1))
+def test_a_lost_cursor_is_set_again_and_days_damaged_meanwhile_are_read_again(home: Home, sound: Home) -> None:
+    chance = random.Random(1)
+    damage.drop_a_row(home, chance, "raw_deals")
+    damage.delete_partition_files(home, chance, "raw_quotes")
+    damage.corrupt_a_row(home, chance, "features")
+    damage.lose_the_cursor(home, chance)
     assert set(DAYS) < set(pending_days(home))
     checked = check(home, 1)
-    assert {one.check for one in checked.found} >= {"ingestion_is_marked"}
-    # The day that differs is left to the next ingestion, which reads it again.
+    assert {one.subject for one in checked.found} >= {"raw_market", "raw_trading"}
+    assert_mended(home, sound, checked)
+    assert not set(DAYS) & set(pending_days(home))
+
+
+def test_with_a_lost_cursor_a_day_that_has_grown_is_left_to_the_next_ingestion(home: Home) -> None:
+    day = damage.a_day(home, random.Random(1), "raw_deals")
+    lake = Storage(root=str(home.root)).lake
+    lake.overwrite_dates("raw_deals", lake.read("raw_deals", dates=[day])[:-1], [day])
+    damage.lose_the_cursor(home, random.Random(1))
+    checked = check(home, 1)
     assert set(DAYS) & set(pending_days(home)) == {day}
     assert "raw_trading" in {one.subject for one in checked.standing}
+
+
+def test_what_a_killed_self_check_had_ingested_again_is_followed_up_by_the_next_one(home: Home, sound: Home) -> None:
+    day = damage.a_day(home, random.Random(1), "bars")
+    damage.rewrite(home, "bars", day, lambda frame: frame.with_columns(pl.col("close") + 1e-9))
+    lake = Storage(root=str(home.root)).lake
+    lake.seal("bars", [day])
+    begin_days(home, rehearsal.RUN_ID, [day])
+    checked = check(home, 1)
+    assert "bars" in {one.table for one in checked.found}
+    assert_mended(home, sound, checked)
+    assert unfinished_days(home) == set()
 
 
 def test_rows_of_the_dataset_that_nobody_added_go_and_those_taken_away_come_back(home: Home, sound: Home) -> None:

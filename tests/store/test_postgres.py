@@ -202,8 +202,14 @@ def test_a_damaged_data_folder_is_one_sentence_with_the_servers_own_words(tmp_pa
     with open_databases(folder):
         pass
     (folder / "data" / "global" / "pg_control").unlink()
-    with pytest.raises(UnavailableError, match=r"pg_ctl said: .*TRADING_DATABASE_URL"), open_databases(folder):
+    with (folder / "data" / "log").open("a") as log:
+        log.write("FATAL:  what went wrong yesterday\n")
+    with (
+        pytest.raises(UnavailableError, match=r"pg_ctl said: .*TRADING_DATABASE_URL") as caught,
+        open_databases(folder),
+    ):
         pass
+    assert "yesterday" not in str(caught.value)
 
 
 def test_a_home_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:

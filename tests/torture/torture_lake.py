@@ -78,7 +78,9 @@ def _round(home: Home, sound: Home, chance: random.Random, blows: int, counts: C
         is_silent = all("seals of" in one for one in told)
         if not found and not is_silent:
             failures.append(f"{'; '.join(told)}: nothing was found")
-        failures += [f"{'; '.join(told)}: {one} stands" for one in standing]
+        if standing:
+            # What stands may be a table that cannot be read: nothing more is done to this lake.
+            return [*failures, *(f"{'; '.join(told)}: {one} stands" for one in standing)]
     failures += [f"not as in the undamaged lake: {one}" for one in damage.same_rows(home, sound)]
     counts["lakes equal row for row"] += not failures
     return failures

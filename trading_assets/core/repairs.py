@@ -14,12 +14,11 @@ import msgspec
 
 from trading_assets.core.integrity import Difference
 
-Action: TypeAlias = Literal["rebuild", "ingest", "mark", "restore", "ask_deals", "ask_bars"]
+Action: TypeAlias = Literal["rebuild", "mark", "restore", "ask_deals", "ask_bars"]
 
 ACTION_WORDS: Mapping[str, str] = {
     "rebuild": "the day's rows were made again from what they are made from",
-    "ingest": "the day's journal was read into the lake again",
-    "mark": "the day was marked as ingested, since its rows are those of the journal",
+    "mark": "days whose rows are those of the journal were marked as ingested, damaged ones were read again",
     "restore": "the last version that was written rightly was brought back",
     "ask_deals": "the terminal was asked for its deals",
     "ask_bars": "the terminal was asked for its bars",
@@ -29,7 +28,7 @@ LADDERS: Mapping[str, tuple[Action, ...]] = {
     "tables_are_as_written": ("rebuild", "rebuild", "rebuild"),
     "registries_are_as_written": ("restore", "rebuild"),
     "registries_are_whole": ("rebuild",),
-    "ingestion_is_marked": ("mark", "ingest"),
+    "ingestion_is_marked": ("mark", "mark", "mark"),
     "executed_decisions_have_trades": ("rebuild", "ask_deals"),
     "closed_trades_have_outcomes": ("rebuild", "ask_deals"),
     "trades_have_decisions": ("rebuild",),

@@ -18,6 +18,8 @@ INK, MODEL, SHADE, LOSS = "#334155", "#2563eb", "#93c5fd", "#dc2626"
 BARRIER_INKS = {"stop": LOSS, "target": MODEL, "timeout": SHADE}
 MOST_POINTS = 2_000
 MOST_FEATURES = 20
+MOST_NAMES = 12
+"""Accounts named in a legend; more would push the axes out of the figure."""
 
 
 def _figure(height: float = 4.0) -> Figure:
@@ -51,7 +53,7 @@ def equity_figure(curve: pl.DataFrame) -> bytes:
         shown = pl.concat([shown, rows.tail(1)]) if shown["minute_at"][-1] != rows["minute_at"][-1] else shown
         at = shown["minute_at"].dt.replace_time_zone(None).to_numpy()
         color = MODEL if len(accounts) == 1 else f"C{number}"
-        name = "equity" if len(accounts) == 1 else f"{tenant}/{account}"
+        name = _account_name(f"{tenant}/{account}", number, len(accounts))
         above.plot(at, shown["equity"].cast(pl.Float64).to_numpy(), color=color, linewidth=1.2, label=name)
         if len(accounts) == 1:
             marks = {"balance": INK, "high_water_mark": SHADE}
@@ -71,6 +73,15 @@ def equity_figure(curve: pl.DataFrame) -> bytes:
     for axes in (above, below):
         _plain(axes)
     return _png(figure)
+
+
+def _account_name(name: str, number: int, accounts: int) -> str:
+    """Return what a curve is called in the legend; names that start with an underscore are left out of it."""
+    if accounts == 1:
+        return "equity"
+    if accounts <= MOST_NAMES or number < MOST_NAMES - 1:
+        return name
+    return f"and {accounts - MOST_NAMES + 1} more" if number == MOST_NAMES - 1 else f"_{name}"
 
 
 def results_figure(rows: pl.DataFrame) -> bytes:

@@ -24,17 +24,17 @@ from trading_assets.defs.resources import Storage
 from trading_assets.store.dataset_versions import DATASET, record_version
 from trading_assets.store.dropped_days import dropped_days
 from trading_assets.store.ingestion import (
+    grown_days,
     mark_ingested,
     mark_reached,
     marked_days,
     marked_reached,
-    pending_days,
     reached,
 )
 from trading_assets.store.journal_sizes import day_sizes
 from trading_assets.store.rehearsal_lake import RehearsalLake
 from trading_assets.store.seals import Suspicion, read_seals, sealed_since
-from trading_assets.store.under_way import forget_run
+from trading_assets.store.under_way import days_of_run, forget_run, unfinished_days
 
 MOST_DAYS = 10
 """Days of a table that are made again in one self-check; the rest waits for the next."""
@@ -57,7 +57,11 @@ class TableWatch:
         self._rehearsal = RehearsalLake(storage.home.lake)
         self._mended: dict[str, set[date]] = {}
         self._suspected: dict[str, set[date]] = {}
-        self._pending = set(pending_days(storage.home))
+        self._pending = self._waiting_days()
+        # What a self-check that was killed had ingested again: what is made of it was not held then, and is now.
+        for day in days_of_run(storage.home, RUN_ID):
+            for table in [table for maker in makers() if maker.group == "raw" for table in maker.tables]:
+                self._mended.setdefault(table, set()).add(day)
         self.found: list[Difference] = []
         self.standing: list[Difference] = []
         self.repairs: list[Repair] = []
@@ -111,6 +115,10 @@ class TableWatch:
         for day in [day for day in found if day in self._pending]:
             self._wait_for_ingestion(found.pop(day))
         return found
+
+    def _waiting_days(self) -> set[date]:
+        """Return the days that an ingestion will write: all that have grown, and those that a run has begun."""
+        return grown_days(self._storage.home) | unfinished_days(self._storage.home, but=RUN_ID)
 
     def _hold_what_followed(self, maker: Maker, held: set[date]) -> None:
         """A day of a cumulative table that was written after an earlier one was damaged may have taken the damage up."""
@@ -253,7 +261,7 @@ class TableWatch:
             difference = about_table(
                 "ingestion_is_marked", maker.name, None, "a mark for each day that was ingested",
                 f"none for {len(lost)} days from {lost[0]} to {lost[-1]}",
-                "set the mark where the rows are those of the journal; else the next ingestion reads the day again", "warning",
+                "set the mark where the rows are those of the journal; read damaged days again, and leave grown ones to the ingestion", "warning",
             )  # fmt: skip
             self.found.append(difference)
             planned = self._planned(difference)
@@ -262,28 +270,58 @@ class TableWatch:
                 self._record(plan, trouble)
             if trouble:
                 self.standing.append(difference)
-        self._pending = set(pending_days(self._storage.home))
+        self._pending = self._waiting_days()
         if not self._pending and self._is_repairing and not marked_reached(self._storage.home):
             mark_reached(self._storage.home, reached(self._storage.home))
 
     def _mark(self, maker: Maker, stream: Stream, days: list[date]) -> str:
-        """Mark the days whose rows are those of the journal; return why some are not."""
-        unequal = []
+        """Mark the days whose rows are those of the journal, read the damaged ones again; return why some are not marked.
+
+        A day that rests as it was written and yet differs has grown since: what else is made of it is the ingestion's.
+        """
+        damaged = {one.day for table in maker.tables for one in self._suspicions(table)}
+        left = []
         for day in days:
             sizes = day_sizes(self._storage.home.raw, stream, days=[day])
+            if self._is_as_journalled(maker, day):
+                mark_ingested(self._storage.home, stream, [day], sizes)
+            elif day in damaged:
+                left += self._read_again(maker, day)
+            else:
+                left.append(f"{day} holds other rows than the journal")
+        return f"{len(left)} days are left, such as: {left[0]}" if left else ""
+
+    def _read_again(self, maker: Maker, day: date) -> list[str]:
+        """Ingest a damaged day again, which marks it; return why it could not be."""
+        try:
+            for table in maker.tables:
+                self._storage.lake.drop_lost_files(table)
+                self._mended.setdefault(table, set()).add(day)
+            self._ingest_again(maker, day)
+        except TradingError as error:
+            return [str(error)]
+        return []
+
+    def _suspicions(self, table: str) -> list[Suspicion]:
+        try:
+            return self._storage.lake.suspicions(table, is_thorough=self._is_thorough)
+        except TradingError:  # told of when it is the table's turn
+            return []
+
+    def _is_as_journalled(self, maker: Maker, day: date) -> bool:
+        """Whether a day of the maker's tables rests as the journal gives it."""
+        try:
             due = rehearse(self._storage.home, self._rehearsal, maker, [day])
-            is_equal = all(
+            return all(
                 compare_rows(TABLES[table], day, self._storage.lake.read(table, dates=[day]), of_table[day]).is_equal
                 for table, of_table in due.items()
                 if day in of_table and not self._is_dropped(table, day)
             )
+        except TradingError:
+            return False
+        finally:
             for table in maker.tables:
                 self._rehearsal.forget(table, [day])
-            if is_equal:
-                mark_ingested(self._storage.home, stream, [day], sizes)
-            else:
-                unequal.append(day)
-        return f"{len(unequal)} days hold other rows than the journal, such as {unequal[0]}" if unequal else ""
 
     # --- registries -------------------------------------------------------------------------------------------------
 

@@ -256,13 +256,14 @@ def _run(programs: Path, account: _Account | None, name: str, *arguments: str) -
 def _told(folder: Path) -> Iterator[None]:
     """Turn what goes wrong into one sentence."""
     subject = f"the embedded PostgreSQL in {folder}"
+    logged = _log_size(folder)
     try:
         yield
     except TradingError:
         raise
     except subprocess.CalledProcessError as error:
         raise UnavailableError(
-            "run", subject, _last_words(error.cmd, error.stderr, folder), f"mend it {_OWN_SERVER}"
+            "run", subject, _last_words(error.cmd, error.stderr, folder, logged), f"mend it {_OWN_SERVER}"
         ) from error
     except OSError as error:
         raise UnavailableError(
@@ -273,13 +274,17 @@ def _told(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _last_words(command: Sequence[str] | str, said: str | bytes | None, folder: Path) -> str:
+def _log_size(folder: Path) -> int:
+    with contextlib.suppress(OSError):
+        return (folder / "data" / "log").stat().st_size
+    return 0
+
+
+def _last_words(command: Sequence[str] | str, said: str | bytes | None, folder: Path, logged: int) -> str:
+    """Return the last words of a program, or what the server logged meanwhile: its log goes back to its first start."""
     text = said.decode(errors="replace") if isinstance(said, bytes) else said or ""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    log = folder / "data" / "log"
     with contextlib.suppress(OSError):
-        fatal = [
-            line for line in log.read_text(errors="replace").splitlines()[-20:] if "FATAL" in line or "PANIC" in line
-        ]
-        lines += fatal[-1:]
+        fresh = (folder / "data" / "log").read_bytes()[logged:].decode(errors="replace")
+        lines += [line for line in fresh.splitlines() if "FATAL" in line or "PANIC" in line][-1:]
     return f"{command} said: {lines[-1].rstrip('.') if lines else 'nothing'}"

@@ -41,9 +41,14 @@ def forget_run(home: Home, run_id: str) -> None:
     (_folder(home) / f"{run_id}.json").unlink(missing_ok=True)
 
 
-def unfinished_days(home: Home) -> set[date]:
-    """Return the days that some run has begun and none has ended since."""
-    return {day for path in _folder(home).glob("*.json") for day in _days(path)}
+def unfinished_days(home: Home, *, but: str = "") -> set[date]:
+    """Return the days that some run, but the one named, has begun and none has ended since."""
+    return {day for path in _folder(home).glob("*.json") if path.stem != but for day in _days(path)}
+
+
+def days_of_run(home: Home, run_id: str) -> set[date]:
+    """Return the days that this run has begun and not ended."""
+    return _days(_folder(home) / f"{run_id}.json")
 
 
 def _folder(home: Home) -> Path:

@@ -140,19 +140,23 @@ def _utility(evaluation: Evaluation, requirements: Requirements) -> Iterator[_Fi
 def _on_holdout(holdout: Evaluation) -> Iterator[_Finding]:
     """What was chosen on the stretches before must not fail on the one that had no part in the choice.
 
-    A stretch of days is too short to show an edge by itself, so it need not: all rows do that, those of the holdout among them. But one on which the
-    model is surely wrong, or surely loses, says that the edge was chosen into being, or is gone.
+    A stretch of days is too short to show an edge by itself, so it need not: all rows do that, those of the holdout among
+    them. But one on which the model is surely wrong, or surely loses, says that the edge was chosen into being, or is gone.
     """
     yield (
         holdout.log_loss_gain.high >= 0,
-        f"On the latest {len(holdout.days)} days, which had no part in any choice, its log loss gains "
+        f"{_latest(holdout)}, which had no part in any choice, its log loss gains "
         f"{spoken(holdout.log_loss_gain, holdout.confidence)} over the base rate, which must not surely be under 0.",
     )
     yield (
         holdout.selected_r.high >= 0,
-        f"On the latest {len(holdout.days)} days the decisions it selected made {spoken(holdout.selected_r, holdout.confidence)} R each, "
+        f"{_latest(holdout)} the decisions it selected made {spoken(holdout.selected_r, holdout.confidence)} R each, "
         "which must not surely be a loss.",
     )
+
+
+def _latest(holdout: Evaluation) -> str:
+    return "On the latest day" if len(holdout.days) == 1 else f"On the latest {len(holdout.days)} days"
 
 
 def _against_logistic(model: Evaluation, baseline: Evaluation) -> Iterator[_Finding]:
