@@ -38,11 +38,14 @@ def survive(*, is_short: bool, seed: int, broken: str = "", rounds: float = 8, h
         failures: list[str] = []
         with damage.twin(played, Path(folder) / "sound") as sound:
             _check(sound, 0)
-            for number in range(1 if is_short else int(rounds)):
+            last = 1 if is_short else int(rounds)
+            for number in range(last):
                 chance = random.Random(seed * 1000 + number)
                 with damage.twin(sound, Path(folder) / f"round-{number}") as home_of_round:
                     blows = SHORT_BLOWS if is_short else BLOWS
                     failures += _round(home_of_round, sound, chance, blows, counts)
+                if not is_short:
+                    print(f"  round {number + 1} of {last}, {len(failures)} not survived", file=sys.stderr, flush=True)
     return Survived("lake", dict(counts), tuple(failures))
 
 
