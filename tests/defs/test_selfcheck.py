@@ -49,7 +49,7 @@ NOW = datetime.now(UTC) + timedelta(minutes=15)
 def sound(played: Played, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """The demo's home after its first self-check."""
     with damage.twin(played.home, tmp_path_factory.mktemp("sound") / "home") as home:
-        follow_ops(home)
+        damage.follow_ops(home)
         checked = check(home, is_whole=True)
         assert (checked.found, checked.standing, checked.waiting, checked.repairs) == ([], [], 0, [])
         assert pending_days(home) == []
@@ -61,14 +61,6 @@ def home(sound: Home, tmp_path: Path) -> Iterator[Home]:
     """A copy of it to damage."""
     with damage.twin(sound, tmp_path / "home") as home:
         yield home
-
-
-def follow_ops(home: Home) -> None:
-    """Ingest what the demo's last jobs told of themselves, so that no day waits for an ingestion."""
-    maker = rehearsal.maker_of("raw_transforms")
-    assert maker is not None
-    rehearsal.make(home, Storage(root=str(home.root)).lake, maker, pending_days(home))
-    forget_run(home, rehearsal.RUN_ID)
 
 
 def check(home: Home, minutes: int = 0, **how: bool) -> Checked:

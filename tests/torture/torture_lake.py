@@ -37,6 +37,7 @@ def survive(*, is_short: bool, seed: int, broken: str = "", rounds: float = 8, h
         counts: Counter[str] = Counter()
         failures: list[str] = []
         with damage.twin(played, Path(folder) / "sound") as sound:
+            damage.follow_ops(sound)
             _check(sound, 0)
             last = 1 if is_short else int(rounds)
             for number in range(last):
