@@ -2,13 +2,12 @@
 
 The journal is one played week, moved on week by week (`many_weeks`), so every week costs the same work and whatever grows
 with the length of the range shows in the cost of a day. Beside it: reading and decoding the same journal alone, which no
-backfill can do without. Afterwards a trace out of the largest lake: what `trading trace` does, and the whole command.
+backfill can do without. Afterwards traces out of the largest lake (`traced`).
 Run: `python tests/bench/bench_backfill.py [--short]`; the long form takes a quarter of an hour and 6 GB of disk.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import subprocess
@@ -20,15 +19,13 @@ from pathlib import Path
 
 from lockstep import replay
 from many_weeks import write_weeks
+from traced import some_ids, told
 
 from trading_assets.cli.environment import beside_python
-from trading_assets.cli.trace import trace
 from trading_assets.store.journal import read_records
-from trading_assets.store.lake import Lake
 
 LENGTHS, SHORT_LENGTHS = (30, 90, 250), (5, 10)
 PLAYED_DAYS = 10
-TRACE_AIM_MS = 200
 BATCH_ENVIRONMENT = ("TRADING_", "DAGSTER_", "MLFLOW_")
 
 
@@ -54,7 +51,8 @@ def main() -> None:
         print(
             f"a day costs {rates[0] / rates[-1]:.2f} times the processor in the longest backfill that it does in the shortest"
         )
-        trace_times(home)
+        for what, identifier in some_ids(home / "lake").items():
+            print(told(home, what, identifier), flush=True)
 
 
 def prepared(folder: Path, length: int) -> tuple[Path, list[date]]:
@@ -96,32 +94,6 @@ def read_alone(journal: Path, days: list[date]) -> float:
         for _ in read_records(journal, dates=[day]):
             pass
     return time.perf_counter() - start
-
-
-def trace_times(home: Path) -> None:
-    """Trace a trade of the first week and one of the last, each in a process of its own and as a command."""
-    trades = Lake(home / "lake").read("trades", columns=["trade_id", "position_id", "opened_at"]).sort("opened_at")
-    for what, identifier in (("oldest trade", trades["trade_id"][0]), ("newest position", trades["position_id"][-1])):
-        code = (
-            "import json, sys, time; from trading_assets.cli.trace import trace; start = time.perf_counter();"
-            " trace(sys.argv[1], sys.argv[2]); print(json.dumps(time.perf_counter() - start))"
-        )
-        cold = subprocess.run(
-            [sys.executable, "-c", code, str(home / "lake"), identifier], check=True, capture_output=True, text=True
-        )
-        start = time.perf_counter()
-        subprocess.run(
-            [beside_python("trading"), "trace", identifier, "--json", "--home", str(home)],
-            check=True, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-        whole = time.perf_counter() - start
-        start = time.perf_counter()
-        trace(home / "lake", identifier)
-        warm = time.perf_counter() - start
-        print(
-            f"trace of the {what}: first {json.loads(cold.stdout) * 1e3:.0f} ms, again {warm * 1e3:.0f} ms, "
-            f"aim {TRACE_AIM_MS} ms; the whole command {whole:.2f} s"
-        )
 
 
 if __name__ == "__main__":

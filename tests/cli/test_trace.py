@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,15 @@ from played import Played, copied
 from said import Say
 
 from trading_assets.cli.trace import trace
+from trading_assets.cli.trace_start import found_signal
 from trading_assets.core.errors import InputError
-from trading_assets.core.ids import ulid_time
+from trading_assets.core.ids import is_magic, ulid, ulid_time
 from trading_assets.core.records.decisions import Decision
 from trading_assets.core.tables import TABLES
 from trading_assets.defs.signals import FRAMES, decisions_of
 from trading_assets.store.home import Home
 from trading_assets.store.lake import Lake
+from trading_assets.store.lake_rows import LakeRows
 from trading_assets.store.raw_frames import records_frame
 from trading_assets.store.seals import SealingLake
 
@@ -119,6 +121,34 @@ def test_only_the_days_around_an_id_are_read(played: Played, lake: Lake, trade: 
                 removed += 1
         assert removed > 20
         assert trace(home.lake, trade["trade_id"]) == expected
+        # Tickets tell no day, but the log tells which files can hold them.
+        for name in ("order_ticket", "position_id", "deal"):
+            assert trace(home.lake, trade[name]) == expected | {"asked": trade[name]}
+
+
+def test_no_table_of_a_lake_has_to_be_left_to_deltas_own_reader(
+    lake: Lake, trade: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = lake.read("meta_models")["model_version"][0]
+
+    def unwanted(location: str, version: int | None = None) -> None:
+        raise AssertionError(f"{location} was opened by Delta, version {version}: several times slower")
+
+    monkeypatch.setattr("trading_assets.store.delta_log.read_delta", unwanted)
+    assert trace(lake.root, trade["trade_id"])["trade"]
+    assert trace(lake.root, trade["position_id"])["trade"]
+    assert trace(lake.root, model)["model"]
+
+
+def test_an_order_is_found_by_a_magic_number_that_is_not_of_our_making(tmp_path: Path) -> None:
+    signal = ulid(datetime(2026, 3, 2, 10, tzinfo=UTC), "S")
+    at = ulid_time(signal)
+    order = {"date": at.date(), "signal_id": signal, "magic": "777", "order_ticket": "1", "position_id": "2"}
+    for table, row in (("orders", order), ("signals", {"date": at.date(), "signal_id": signal})):
+        pl.DataFrame([row]).write_delta(str(tmp_path / table), delta_write_options={"partition_by": ["date"]})
+    assert not is_magic("777")
+    rows = LakeRows(tmp_path)
+    assert found_signal(rows, "777") == found_signal(rows, "1") == {"date": at.date(), "signal_id": signal}
 
 
 # --- a decision stays what it was ---------------------------------------------------------------------------------

@@ -34,53 +34,81 @@ def trace(root: Any, identifier: str) -> dict[str, Any]:
 
 
 def _chain(rows: LakeRows, signal: Row) -> dict[str, Any]:
-    near, its_own = near_days(signal["bar_close_at"]), pl.col("signal_id") == signal["signal_id"]
-    ensemble = its_own & pl.col("idea_id").is_null()
-    windows, feature_window, predictions, candidates, orders, states, trades, labels, versions, vectors, names = (
-        rows.ask(
-            Ask("chart_windows", its_own, near, order="timeframe"),
-            Ask("feature_windows", its_own, near),
-            Ask("predictions", ensemble, near, order="predictor"),
-            Ask("candidates", its_own, near, order="idea_id"),
-            Ask("orders", its_own, near, order="planned_at"),
-            Ask("raw_orders", its_own, near, ("magic", "state", "known_at", "reason", "retcode"), order="known_at"),
-            Ask("trades", its_own, near),
-            Ask("labels", its_own, near, order="idea_id"),
-            Ask("raw_decisions", its_own, near, ("date", "versions", "filters", "breakers")),
-            _feature_row(signal),
-            _feature_names(signal),
-        )
+    near = near_days(signal["bar_close_at"])
+    # Two readings, for what comes of a trade is on days that only the trade tells; each of them reads all its tables at once.
+    found = _read(rows, _decided(signal, near) | _learned(signal, near))
+    found |= _read(rows, _lived(signal, _during(near, found["trades"])))
+    told = found["raw_decisions"][0] if found["raw_decisions"] else {"filters": [], "breakers": [], "versions": {}}
+    return {
+        "signal": signal,
+        "chart_windows": found["chart_windows"],
+        "feature_window": _first(found["feature_windows"]),
+        "features": _named(found["features"], found["feature_definitions"]),
+        "predictions": found["predictions"],
+        "candidates": found["candidates"],
+        "filters": told["filters"],
+        "breakers": told["breakers"],
+        "orders": found["orders"],
+        "order_states": found["raw_orders"],
+        "trade": _first(found["trades"]),
+        "deals": found["raw_deals"],
+        "marks": found["marks"],
+        "outcome": _first(found["outcomes"]),
+        "pnl_events": found["pnl_events"],
+        "labels": found["labels"],
+        "learning": _learning(rows, signal, near, found),
+        "provenance": {"versions": told["versions"], "written": writes_of(rows, PROVEN, signal["date"])},
+    }
+
+
+def _read(rows: LakeRows, asks: dict[str, Ask]) -> dict[str, list[Row]]:
+    return dict(zip(asks, rows.ask(*asks.values()), strict=True))
+
+
+def _by_table(*asks: Ask) -> dict[str, Ask]:
+    return {one.table: one for one in asks}
+
+
+def _decided(signal: Row, near: list[date]) -> dict[str, Ask]:
+    """What the decision saw, weighed and led to."""
+    its_own = pl.col("signal_id") == signal["signal_id"]
+    return _by_table(
+        Ask("chart_windows", its_own, near, order="timeframe"),
+        Ask("feature_windows", its_own, near),
+        Ask("predictions", its_own & pl.col("idea_id").is_null(), near, order="predictor"),
+        Ask("candidates", its_own, near, order="idea_id"),
+        Ask("orders", its_own, near, order="planned_at"),
+        Ask("raw_orders", its_own, near, ("magic", "state", "known_at", "reason", "retcode"), order="known_at"),
+        Ask("trades", its_own, near),
+        Ask("labels", its_own, near, order="idea_id"),
+        Ask("raw_decisions", its_own, near, ("date", "versions", "filters", "breakers")),
+        _feature_row(signal),
+        _feature_names(signal),
     )
-    later = _during(near, trades)
-    deals, marks, outcomes, events = rows.ask(
+
+
+def _learned(signal: Row, near: list[date]) -> dict[str, Ask]:
+    """What was learned from it, and every version, model and promotion that could hold it."""
+    every = pl.lit(value=True)
+    return _by_table(
+        Ask(
+            "learning_dataset", pl.col("signal_id") == signal["signal_id"], near, without=("features",), order="idea_id"
+        ),
+        Ask("dataset_versions", every, None, ("delta_version", "operation", "changed_days"), order="delta_version"),
+        Ask("meta_models", every, None, without=("evaluation",), order="trained_at"),
+        Ask("promotions", every, None, order="judged_at"),
+    )
+
+
+def _lived(signal: Row, later: list[date]) -> dict[str, Ask]:
+    """What happened while its trade lived, and after."""
+    its_own = pl.col("signal_id") == signal["signal_id"]
+    return _by_table(
         Ask("raw_deals", its_own, later, order="event_at"),
         Ask("marks", its_own, later, order="event_at"),
         Ask("outcomes", its_own, later),
         Ask("pnl_events", its_own, later, order="event_at"),
     )
-    return {
-        "signal": signal,
-        "chart_windows": windows,
-        "feature_window": _first(feature_window),
-        "features": _named(vectors, names),
-        "predictions": predictions,
-        "candidates": candidates,
-        "filters": versions[0]["filters"] if versions else [],
-        "breakers": versions[0]["breakers"] if versions else [],
-        "orders": orders,
-        "order_states": states,
-        "trade": _first(trades),
-        "deals": deals,
-        "marks": marks,
-        "outcome": _first(outcomes),
-        "pnl_events": events,
-        "labels": labels,
-        "learning": _learning(rows, signal, near),
-        "provenance": {
-            "versions": versions[0]["versions"] if versions else {},
-            "written": writes_of(rows, PROVEN, signal["date"]),
-        },
-    }
 
 
 def _feature_row(signal: Row) -> Ask:
@@ -118,24 +146,17 @@ def _during(near: list[date], trades: list[Row]) -> list[date]:
     return [near[0] + timedelta(days=n) for n in range((max(last, near[-1]) - near[0]).days + 1)]
 
 
-def _learning(rows: LakeRows, signal: Row, near: list[date]) -> dict[str, Any]:
+def _learning(rows: LakeRows, signal: Row, near: list[date], found: dict[str, list[Row]]) -> dict[str, Any]:
     """Return the rows of the dataset that came of it, the versions that hold them, and the models trained on those."""
-    its_own = pl.col("signal_id") == signal["signal_id"]
-    every = pl.lit(value=True)
-    entered, recorded, models, promotions = rows.ask(
-        Ask("learning_dataset", its_own, near, without=("features",), order="idea_id"),
-        Ask("dataset_versions", every, None, ("delta_version", "operation", "changed_days"), order="delta_version"),
-        Ask("meta_models", every, None, without=("evaluation",), order="trained_at"),
-        Ask("promotions", every, None, order="judged_at"),
-    )
-    held = versions_with(rows, signal["signal_id"], near, recorded, is_held=bool(entered))
-    trained = [model for model in models if _is_in(model["dataset_version"], held)]
+    entered = found["learning_dataset"]
+    held = versions_with(rows, signal["signal_id"], near, found["dataset_versions"], is_held=bool(entered))
+    trained = [model for model in found["meta_models"] if _is_in(model["dataset_version"], held)]
     names = {model["model_version"] for model in trained}
     return {
         "dataset_rows": entered,
         "dataset_versions": [{"first": one.first, "last": one.last} for one in held],
         "models": trained,
-        "promotions": [one for one in promotions if one["model_version"] in names],
+        "promotions": [one for one in found["promotions"] if one["model_version"] in names],
     }
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from trading_assets.cli.screen import pairs
-
 Line = tuple[str, object]
 
 
 def trace_report(chain: dict[str, Any]) -> None:
     """Print a chain, stage by stage; of a model, how it came to be and what became of it."""
+    from trading_assets.cli.screen import pairs  # whoever wants JSON needs no screen, and does not wait for it
+
     if (model := chain.get("model")) is not None:
         pairs(f"[bold]The trace of {model['training']['model_version']}[/bold]", _of_model(model))
         return

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 import polars as pl
 
 from trading_assets.core.errors import InputError
-from trading_assets.core.ids import ulid_time
+from trading_assets.core.ids import is_magic, ulid_time
 from trading_assets.store.lake_rows import Ask, LakeRows, Row
 
 # Ids of ours, by the table and the columns that hold them: the time in front says on which days.
@@ -19,11 +19,13 @@ TIMED = {
     "signals": ("signal_id", "chain_id"), "candidates": ("idea_id",), "orders": ("trade_id",), "trades": ("trade_id",),
     "raw_deals": ("chain_id",),
 }  # fmt: skip
-# Numbers of the terminal and of ours without a time. A number can name a position and another trade's deal.
+# Numbers of the terminal without a time. A number can name a position and another trade's deal.
 UNTIMED = {
-    "orders": ("magic", "order_ticket", "position_id"),
+    "orders": ("order_ticket", "position_id"),
     "raw_deals": ("deal_ticket", "order_ticket", "position_id"),
 }
+# A magic number is a hash: any file can hold it, so all are read, and only for what can be one.
+BY_MAGIC = {"orders": ("magic",)}
 HINT = "check the id, or ingest the journal first: trading materialise ingest"
 
 
@@ -60,6 +62,9 @@ def found_signal(rows: LakeRows, identifier: str) -> Row:
 
 def _of_number(rows: LakeRows, number: str) -> Row:
     found = _leading(rows, UNTIMED, number, None)
+    if is_magic(number) or not found:
+        # What nothing else leads to may be a magic number from before they were made so that one knows them.
+        found += _leading(rows, BY_MAGIC, number, None)
     signals = {row["signal_id"] for row in found if row["signal_id"] is not None}
     if found and not signals:
         raise InputError(

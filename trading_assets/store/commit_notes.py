@@ -7,11 +7,12 @@ forgets with the table's log (30 days), the journal keeps: `defs.ops` makes a re
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-
-from deltalake import CommitProperties
+from typing import TYPE_CHECKING, Any
 
 from trading_assets import __version__
+
+if TYPE_CHECKING:
+    from deltalake import CommitProperties
 
 _SOURCES, _RUN, _CODE = "trading.sources", "trading.run_id", "trading.code_version"
 
@@ -32,6 +33,8 @@ class Provenance:
 
     def of_write(self, table: str) -> CommitProperties:
         """Return what the commit of a write says."""
+        from deltalake import CommitProperties  # who only reads notes does without
+
         self._is_written = True
         sources = (f"{name}@{version}" for name, version in sorted(self._read.items()) if name != table)
         return CommitProperties(custom_metadata={_CODE: __version__, _RUN: self.run_id, _SOURCES: " ".join(sources)})
