@@ -22,7 +22,7 @@ from trading_assets.core.comparison import compare_rows
 from trading_assets.core.tables import TABLES
 from trading_assets.defs import rehearsal
 from trading_assets.store.home import Home
-from trading_assets.store.ingestion import pending_days
+from trading_assets.store.ingestion import marked_days, pending_days
 from trading_assets.store.lake import Lake
 from trading_assets.store.seals import sealing_lake
 from trading_assets.store.under_way import forget_run
@@ -98,8 +98,11 @@ def rewrite(home: Home, table: str, day: date, change: Callable[[pl.DataFrame], 
 
 
 def days_of(home: Home, table: str) -> list[date]:
-    """Return the days of a table that have rows and do not wait for an ingestion, which would write them again anyway."""
-    waiting = set(pending_days(home))
+    """Return the days of a table that have rows and do not wait for an ingestion, which would write them again anyway.
+
+    With the cursor lost every day seems to wait; those that have not grown are the self-check's.
+    """
+    waiting = set(pending_days(home)) if marked_days(home, "market") else set()
     return [day for day in Lake(home.lake).dates(table) if day not in waiting]
 
 
@@ -192,9 +195,9 @@ def orphan_a_trade(home: Home, chance: random.Random) -> str:
 def lose_the_cursor(home: Home, chance: random.Random) -> str:
     path = home.cursors / "ingestion.json"  # copied, never shared
     if chance.random() < 0.5:
-        path.unlink()
+        path.unlink(missing_ok=True)
         return "the journal's cursor deleted"
-    path.write_bytes(path.read_bytes()[: chance.randrange(40)])
+    path.write_bytes((path.read_bytes() if path.is_file() else b"")[: chance.randrange(40)])
     return "the journal's cursor cut off"
 
 
