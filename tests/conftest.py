@@ -23,6 +23,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from played import Played, play_once
 from said import Said, Say
 
+from trading_assets.store.lake import Lake
+
 # The asset graph reads these when it is imported: each test process works on a home of its own, never on one of yours.
 OWN_HOME = Path(tempfile.mkdtemp(prefix="trading-tests-"))
 os.environ.update(TRADING_HOME=str(OWN_HOME), TRADING_FIRST_DATE="2026-01-01")
@@ -108,6 +110,19 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
     """A demo played to its end, once for all workers. Read its home, write only in a copy."""
     folder = tmp_path_factory.getbasetemp()
     return play_once(folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder)
+
+
+@pytest.fixture(scope="session")
+def new_lake(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Lake]:
+    """Makes a lake at a folder, with every table and no rows: a copy, for creating all tables takes half a second."""
+    model = tmp_path_factory.mktemp("lake")
+    Lake(model).ensure_tables()
+
+    def make(folder: Path) -> Lake:
+        shutil.copytree(model, folder)
+        return Lake(folder)
+
+    return make
 
 
 @pytest.fixture

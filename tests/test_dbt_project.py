@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -207,6 +208,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
         (lakes["filled"].root, str(files["filled"]), ["docs", "generate"]),
         (lakes["torn"].root, str(files["torn"]), ["test", "--select", *sorted(CONSERVED)]),
     ]
+    # A home begins with what `trading prepare` parsed, as dagster-dbt hands it over.
+    (root / "target").mkdir()
+    shutil.copy(PROJECT / "target" / "partial_parse.msgpack", root / "target")
     where = [
         "--project-dir",
         PROJECT,
@@ -477,6 +481,13 @@ def test_every_model_says_its_grain(built: Built) -> None:
 
 def test_one_manifest_serves_every_home(built: Built) -> None:
     assert str(built.marts.parent) not in json.dumps(built.manifest["sources"])
+
+
+def test_the_project_is_parsed_once_for_all_homes(built: Built) -> None:
+    # By `trading prepare`; here once more at the most, where that was before the profile changed.
+    log = (built.target.parent / "logs" / "dbt.log").read_text()
+    assert log.count("Running with dbt=") == len(built.results)
+    assert log.count("Unable to do partial parsing") <= 1
 
 
 def test_no_model_takes_the_name_of_a_table() -> None:

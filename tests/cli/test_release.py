@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,9 @@ AT = datetime(2026, 2, 2, 2, tzinfo=UTC)
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
+def home(tmp_path: Path, new_lake: Callable[[Path], Lake]) -> Home:
     home = Home(tmp_path)
-    Lake(home.lake).ensure_tables()
+    new_lake(home.lake)
     home.raw.mkdir()
     return home
 

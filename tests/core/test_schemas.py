@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -22,6 +23,7 @@ from trading_assets.core.tables import TABLES
 SCHEMAS = json_schemas()
 
 
+@cache  # checking a schema of all records takes a quarter of a second
 def validator(name: str) -> jsonschema.protocols.Validator:
     schema = SCHEMAS[name]
     kind = jsonschema.validators.validator_for(schema)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 import pytest
+from dagster_dbt import DbtCliResource
 
 from trading_assets.core import completeness, integrity
 from trading_assets.core.errors import StateError
@@ -11,7 +12,7 @@ from trading_assets.core.records.codec import RECORD_TYPES
 from trading_assets.core.tables import TABLES, raw_name
 from trading_assets.defs.checks import CHECK_LIST
 from trading_assets.defs.ledger import CURVES
-from trading_assets.defs.marts import MARTS, PROJECT, what_is_tested
+from trading_assets.defs.marts import MARTS, PROJECT, Dbt, what_is_tested
 from trading_assets.defs.tasks import TASKS
 
 RAW = {raw_name(kind): set[str]() for kind in RECORD_TYPES}
@@ -206,6 +207,12 @@ def test_every_integrity_check_belongs_to_an_asset_and_every_rule_is_checked(
 def test_every_dbt_model_is_tested(graph: dg.Definitions) -> None:
     checked = {key.asset_key.to_user_string() for key in graph.resolve_asset_graph().asset_check_keys}
     assert checked >= SNAPSHOT["marts"].keys()
+
+
+def test_what_is_left_out_before_a_command_of_dbt_is_still_what_dagster_dbt_calls() -> None:
+    for name in ("_cli_version", "_initialize_dbt_core_adapter"):
+        assert name in vars(Dbt)
+        assert name in vars(DbtCliResource)
 
 
 def test_every_group_belongs_to_one_job() -> None:

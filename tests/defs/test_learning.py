@@ -28,9 +28,9 @@ pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
+def home(tmp_path: Path, new_lake: Callable[[Path], Lake]) -> Home:
     home = Home(tmp_path)
-    Lake(home.lake).ensure_tables()
+    new_lake(home.lake)
     return home
 
 

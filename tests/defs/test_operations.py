@@ -28,10 +28,10 @@ DOWN, UP = TUESDAY + timedelta(hours=6), TUESDAY + timedelta(hours=9)
 
 
 @pytest.fixture
-async def home(tmp_path: Path, record_of: Callable[..., Any]) -> Home:
+async def home(tmp_path: Path, record_of: Callable[..., Any], new_lake: Callable[[Path], Lake]) -> Home:
     """A home whose daemon was down from six to nine, and whose feed fell silent at twenty."""
     home = Home(tmp_path)
-    Lake(home.lake).ensure_tables()
+    new_lake(home.lake)
     records: list[Record] = []
     for number in range(24 * 6):
         at = TUESDAY + timedelta(seconds=number * INTERVAL_S)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,9 @@ ASSETS = [meta_models, promotions, release, retraining_runs]
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
+def home(tmp_path: Path, new_lake: Callable[[Path], Lake]) -> Home:
     home = Home(tmp_path)
-    Lake(home.lake).ensure_tables()
+    new_lake(home.lake)
     return home
 
 

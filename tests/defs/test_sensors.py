@@ -41,10 +41,10 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterIns
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
+def home(tmp_path: Path, new_lake: Callable[[Path], Lake]) -> Home:
     """A home with empty tables."""
     home = Home(tmp_path)
-    Lake(home.lake).ensure_tables()
+    new_lake(home.lake)
     return home
 
 

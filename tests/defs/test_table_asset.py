@@ -13,7 +13,8 @@ import polars as pl
 import pytest
 
 from trading_assets.core.tables import TABLES
-from trading_assets.defs.table_asset import conform, counting, describe, materialised, picture, table_schema
+from trading_assets.defs.rehearsal import _Context
+from trading_assets.defs.table_asset import conform, counting, describe, is_shown, materialised, picture, table_schema
 from trading_assets.store.lake import Lake
 
 ROW = {
@@ -33,6 +34,11 @@ def test_a_frame_gets_the_tables_columns_in_order_and_type() -> None:
     frame = conform("bars", mixed)
     assert dict(frame.schema) == TABLES["bars"].schema
     assert list(frame.columns) == list(TABLES["bars"].names)
+
+
+def test_pictures_are_drawn_for_dagster_alone() -> None:
+    assert is_shown(dg.build_asset_context())
+    assert not is_shown(_Context([]))
 
 
 def test_constants_fill_what_the_frame_lacks() -> None:

@@ -49,11 +49,9 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
+def lake(tmp_path: Path, new_lake: Callable[[Path], Lake]) -> Lake:
     """A lake with the tables these tests write."""
-    lake = Lake(tmp_path / "lake")
-    lake.ensure_tables()
-    return lake
+    return new_lake(tmp_path / "lake")
 
 
 def test_every_table_is_there_empty_and_of_its_schema(empty: Lake) -> None:

@@ -1,6 +1,6 @@
 """What every command needs before it starts: the home, PostgreSQL, and the environment that Dagster, dbt and MLflow read.
 
-The environment is set here and nowhere else; it is read in `defs.settings`, dagster.yaml and dbt's profile. Passwords
+The environment is set here and nowhere else; it is read in `defs.settings`, dagster.yaml and dbt's plugin. Passwords
 stay in it: they are never arguments.
 """
 

@@ -18,13 +18,15 @@ TASKS_PAGE = Path("docs/tasks.md")
 
 
 def prepare(project: Path) -> None:
-    """Generate dbt's manifest. Raises StateError with dbt's own words when it cannot parse the project."""
+    """Generate dbt's manifest and, beside it, the parsed project every later run of dbt starts from.
+
+    Raises StateError with dbt's own words when it cannot parse the project.
+    """
     folder = project / "dbt_project"
     dbt = Path(sys.executable).with_name("dbt.exe" if os.name == "nt" else "dbt")
     command = [str(dbt), "--no-use-colors", "parse", "--project-dir", str(folder), "--profiles-dir", str(folder)]
-    # The profile names its files through the environment; parsing opens none of them.
-    places = {"TRADING_LAKE": "lake", "TRADING_MARTS": "marts.duckdb", "DBT_LOG_PATH": str(folder / "target")}
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **places}, check=False)
+    environment = {**os.environ, "DBT_LOG_PATH": str(folder / "target")}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
         words = [line for line in done.stdout.splitlines() if line.strip()]
         raise StateError("preparing", folder, words[-1] if words else "dbt said nothing", "mend the dbt project")

@@ -22,7 +22,7 @@ from trading_assets.defs.left_alone import LABEL_DAYS, days_to_make
 from trading_assets.defs.partitions import chunks, dates_of
 from trading_assets.defs.plots import results_figure
 from trading_assets.defs.resources import Storage
-from trading_assets.defs.table_asset import conform, materialised, picture, table_asset, whole_table_asset
+from trading_assets.defs.table_asset import conform, is_shown, materialised, picture, table_asset, whole_table_asset
 from trading_assets.store.dataset_versions import record_version, summaries
 from trading_assets.store.journal import read_records
 from trading_assets.store.lake import Lake
@@ -155,12 +155,12 @@ def learning_dataset(context: dg.AssetExecutionContext, storage: Storage) -> dg.
         lake.append("learning_dataset", conform("learning_dataset", build_rows(decisions, fresh, traded, returns)))
         context.log.info("%s to %s: %s rows", days[0], days[-1], fresh.height)
     version = lake.version("learning_dataset")
-    latest = lake.dates("learning_dataset")[-SHOWN_DAYS:]
-    shown = lake.read("learning_dataset", dates=latest, columns=["kind", "barrier", "result_r"])
-    return materialised(
-        None, entering.height, rows_in=entering.height, delta_version=version,
-        results_of_30_days=picture(results_figure(shown), "results"),
-    )  # fmt: skip
+    pictures = {}
+    if is_shown(context):
+        latest = lake.dates("learning_dataset")[-SHOWN_DAYS:]
+        rows = lake.read("learning_dataset", dates=latest, columns=["kind", "barrier", "result_r"])
+        pictures["results_of_30_days"] = picture(results_figure(rows), "results")
+    return materialised(None, entering.height, rows_in=entering.height, delta_version=version, **pictures)
 
 
 @whole_table_asset("dataset_versions", ["learning_dataset"], group_name="dataset")

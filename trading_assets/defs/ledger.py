@@ -37,6 +37,7 @@ from trading_assets.defs.table_asset import (
     RETRIES,
     conform,
     counting,
+    is_shown,
     materialised,
     picture,
     table_asset,
@@ -211,7 +212,7 @@ def curves(context: dg.AssetExecutionContext, storage: Storage) -> Iterator[dg.M
     for sentence in sentences:
         context.log.warning(sentence)
     shown: dict[str, dict[str, Any]] = {
-        "equity_curve": {"equity": picture(equity_figure(minutes), "equity")},
+        "equity_curve": {"equity": picture(equity_figure(minutes), "equity")} if is_shown(context) else {},
         "equity_daily": {"without_rate": dg.MetadataValue.md("\n".join(f"- {one}" for one in sentences) or "none")},
     }
     for name in CURVES:

@@ -8,13 +8,15 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
+from dagster_dbt.compat import DBT_PYTHON_VERSION
 
 from trading_assets.core.errors import InputError, StateError
 from trading_assets.defs.resources import Storage
@@ -106,12 +108,25 @@ def _manifest() -> Path:
     return MANIFEST
 
 
+class Dbt(DbtCliResource):
+    """dbt as it is installed beside this Python, without what dagster-dbt does before a command: seconds each time."""
+
+    @cached_property
+    def _cli_version(self) -> Any:
+        """The version, without starting dbt to ask for it: the program and the package are one."""
+        return DBT_PYTHON_VERSION
+
+    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> Any:
+        """Make no adapter: it would read row counts and columns for Dagster, and nothing here asks dagster-dbt for them."""
+        del args
+
+
 def dbt_resource(settings: AssetSettings) -> DbtCliResource:
-    """Return dbt, the executable beside this Python, and the places its profile reads."""
+    """Return dbt, the executable beside this Python, and the places its plugin reads."""
     os.environ.setdefault("TRADING_LAKE", str(settings.home.lake))
     os.environ.setdefault("TRADING_MARTS", str(settings.home.marts))
     executable = Path(sys.executable).with_name("dbt.exe" if os.name == "nt" else "dbt")
-    return DbtCliResource(project_dir=str(PROJECT), profiles_dir=str(PROJECT), dbt_executable=str(executable))
+    return Dbt(project_dir=str(PROJECT), profiles_dir=str(PROJECT), dbt_executable=str(executable))
 
 
 @dbt_assets(

@@ -95,7 +95,8 @@ def results_figure(rows: pl.DataFrame) -> bytes:
         names = [f"{part['barrier'][0]}, {len(part):,}" for part in parts.values()]
         if results:
             inks = [BARRIER_INKS.get(str(barrier), INK) for (barrier,) in parts]
-            axes.hist(results, bins=edges.tolist(), stacked=True, label=names, color=inks)
+            # One outline each: a bar for every bin takes seven times as long to draw.
+            axes.hist(results, bins=edges.tolist(), stacked=True, label=names, color=inks, histtype="stepfilled")
             axes.axvline(float(mine["result_r"].mean()), color=INK, linewidth=1, linestyle="--", label="mean")  # type: ignore[arg-type]
             axes.legend(frameon=False, fontsize=8, loc="upper right")
         won = f", {int((mine['result_r'] > 0).sum()) / len(mine):.0%} won" if len(mine) else ""

@@ -3,6 +3,8 @@
 The daemon never reads it: what trades is a release (`store.release`). The tracking store and the folder of artifacts are
 passed in; no global state of MLflow is touched. A registered model loads anywhere this package is installed:
 `mlflow.pyfunc.load_model("models:/meta-model@shadow").predict(matrix)` gives calibrated win probabilities.
+
+MLflow takes seconds to import, so it is imported when it is asked: most runs of the graph never do.
 """
 
 from __future__ import annotations
@@ -14,17 +16,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from platform import python_version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
-from mlflow.exceptions import MlflowException
-from mlflow.models import Model
-from sqlalchemy.exc import SQLAlchemyError
 
 from trading_assets.core.errors import UnavailableError
 from trading_assets.core.learning.meta_model import MODEL_FILE, MetaModel
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 EXPERIMENT = "meta-model"
 REGISTERED_MODEL = "meta-model"
@@ -72,7 +72,7 @@ def register(tracking: Tracking, training: TrackedTraining) -> RegisteredVersion
         known = find(tracking, training.model.version)
         if known is not None:
             return known
-        client = MlflowClient(tracking.uri, tracking.uri)
+        client = _client(tracking)
         run_id = _log_run(client, tracking, training)
         number = _log_model(client, tracking, training, run_id)
         client.set_terminated(run_id)
@@ -81,7 +81,7 @@ def register(tracking: Tracking, training: TrackedTraining) -> RegisteredVersion
 
 def find(tracking: Tracking, model_version: str) -> RegisteredVersion | None:
     """Return the registered version of a model; None when it is not registered."""
-    client = MlflowClient(tracking.uri, tracking.uri)
+    client = _client(tracking)
     found = client.search_model_versions(
         f"name='{tracking.registered_model}' and tags.{_VERSION_TAG}='{model_version}'"
     )
@@ -102,7 +102,7 @@ def set_alias(tracking: Tracking, model_version: str, alias: str, tags: Mapping[
                 f"it is not registered as {tracking.registered_model}",
                 "register the training first",
             )
-        client = MlflowClient(tracking.uri, tracking.uri)
+        client = _client(tracking)
         client.set_registered_model_alias(tracking.registered_model, alias, version.number)
         for key, value in (tags or {}).items():
             client.set_model_version_tag(tracking.registered_model, version.number, key, value)
@@ -114,7 +114,7 @@ def attach(tracking: Tracking, model_version: str, name: str, text: str, tags: M
         version = find(tracking, model_version)
         if version is None:
             return False
-        client = MlflowClient(tracking.uri, tracking.uri)
+        client = _client(tracking)
         client.log_text(version.run_id, text, name)
         for key, value in tags.items():
             client.set_tag(version.run_id, key, value)
@@ -125,15 +125,23 @@ def attach(tracking: Tracking, model_version: str, name: str, text: str, tags: M
 def load_registered(tracking: Tracking, alias: str) -> MetaModel:
     """Return the model an alias points at, from the registry's artifacts."""
     with _answering("loading", f"{tracking.registered_model}@{alias}", tracking):
-        client = MlflowClient(tracking.uri, tracking.uri)
+        client = _client(tracking)
         version = client.get_model_version_by_alias(tracking.registered_model, alias)
         with tempfile.TemporaryDirectory() as folder:
             client.download_artifacts(str(version.run_id), MODEL_FILE, folder)
             return MetaModel.from_bytes((Path(folder) / MODEL_FILE).read_bytes())
 
 
+def _client(tracking: Tracking) -> MlflowClient:
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking.uri, tracking.uri)
+
+
 def _log_run(client: MlflowClient, tracking: Tracking, training: TrackedTraining) -> str:
     """Write one run with everything that belongs to the training; return its id."""
+    from mlflow.entities import Metric, Param, RunTag
+
     experiment = client.get_experiment_by_name(tracking.experiment)
     experiment_id = (
         experiment.experiment_id
@@ -168,6 +176,8 @@ def _files(training: TrackedTraining) -> dict[str, bytes]:
 
 def _log_model(client: MlflowClient, tracking: Tracking, training: TrackedTraining, run_id: str) -> str:
     """Put the model into the registry, in MLflow's own form; return its number there."""
+    from mlflow.models import Model
+
     experiment_id = client.get_run(run_id).info.experiment_id
     logged = client.create_logged_model(experiment_id, name=training.model.version, source_run_id=run_id)
     with tempfile.TemporaryDirectory() as folder:
@@ -212,6 +222,9 @@ def _load_pyfunc(path: str) -> _WinProbability:
 @contextmanager
 def _answering(operation: str, subject: str, tracking: Tracking) -> Iterator[None]:
     """Turn what MLflow, its database or its folder answers into one sentence, without the address's password."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as fault:

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from live.paper.faults import Faults
 from live.paper.feed import Feed
@@ -42,7 +44,7 @@ from trading_assets.core.messages import (
     Ticks,
 )
 
-from .conftest import ScriptedDaemon, listening, order, trades_by_the_clock
+from .conftest import TOKEN, ScriptedDaemon, listening, order, trades_by_the_clock
 
 Make = Callable[..., Setup]
 
@@ -64,6 +66,23 @@ def quotes_of(daemon: ScriptedDaemon) -> list[tuple[str, int, float, float]]:
 
 def tick_of(tick: Any) -> tuple[int, float, float]:
     return tick.time_msc, tick.bid, tick.ask
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What a run that nothing interrupted left and sent."""
+
+    deals: list[Any]
+    quotes: set[tuple[str, int, float, float]]
+    tickets: set[str]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def whole(market: Feed, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    async with listening(ScriptedDaemon(trade=trades_by_the_clock)) as daemon:
+        given = Setup(url=daemon.url, token=TOKEN, state=tmp_path_factory.mktemp("whole") / "state", patience_s=2.0)
+        await played(market, given)
+    return Whole(saved_deals(given), set(quotes_of(daemon)), set(daemon.deal_tickets()))
 
 
 async def test_lockstep_sends_every_quote_once_and_a_heartbeat_at_each_steps_end(market: Feed, setup: Make):
@@ -137,31 +156,27 @@ async def test_the_same_seed_gives_the_same_messages(market: Feed, setup: Make, 
 
 
 async def test_a_run_stopped_and_continued_makes_the_deals_of_an_uninterrupted_one(
-    market: Feed, setup: Make, tmp_path: Path
+    market: Feed, whole: Whole, setup: Make, tmp_path: Path
 ):
-    async with listening(ScriptedDaemon(trade=trades_by_the_clock)) as daemon:
-        whole = setup(daemon, state=tmp_path / "whole")
-        await played(market, whole)
     async with listening(ScriptedDaemon(trade=trades_by_the_clock)) as daemon:
         cut = setup(daemon, state=tmp_path / "cut")
         for until in (from_ms(int(market.at_ms[5000])), from_ms(int(market.at_ms[20_000])), None):
             part = setup(daemon, state=tmp_path / "cut", until=until)
             assert (await played(market, part))["done"]
-    assert saved_deals(cut) == saved_deals(whole)
+    assert saved_deals(cut) == whole.deals
 
 
 @pytest.mark.parametrize("after", [40, 333, 700, 801])
-async def test_a_lost_connection_loses_and_doubles_nothing(market: Feed, setup: Make, tmp_path: Path, after: int):
-    async with listening(ScriptedDaemon(trade=trades_by_the_clock)) as daemon:
-        whole = setup(daemon, state=tmp_path / "whole")
-        await played(market, whole)
+async def test_a_lost_connection_loses_and_doubles_nothing(
+    market: Feed, whole: Whole, setup: Make, tmp_path: Path, after: int
+):
     async with listening(ScriptedDaemon(trade=trades_by_the_clock)) as other:
         cut = setup(other, state=tmp_path / "cut", faults=Faults(disconnect_after=after))
         summary = await played(market, cut)
     assert summary["connections"] == 2
-    assert saved_deals(cut) == saved_deals(whole)
-    assert set(quotes_of(other)) == set(quotes_of(daemon))
-    assert set(other.deal_tickets()) == set(daemon.deal_tickets())
+    assert saved_deals(cut) == whole.deals
+    assert set(quotes_of(other)) == whole.quotes
+    assert set(other.deal_tickets()) == whole.tickets
 
 
 @pytest.mark.parametrize("after", [100, 404, 405, 406, 407])

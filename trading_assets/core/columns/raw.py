@@ -6,6 +6,10 @@ and tuples become Struct and List columns, decimals Decimal(38, 8), literals tex
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
+
 import msgspec
 import polars as pl
 
@@ -54,11 +58,12 @@ def raw_name(kind: type[Record]) -> str:
     return f"raw_{kind.__struct_config__.tag}s"
 
 
-def field_columns(kind: type[msgspec.Struct]) -> dict[str, Column]:
+@cache  # nested structs are asked for again and again: a second at every start without it
+def field_columns(kind: type[msgspec.Struct]) -> Mapping[str, Column]:
     """Return the columns a struct's fields become, by name. Raises TypeError for a field without a lake type."""
     inspected = msgspec.inspect.type_info(kind)
     assert isinstance(inspected, msgspec.inspect.StructType)
-    return {field.encode_name: _column(kind, field) for field in inspected.fields}
+    return MappingProxyType({field.encode_name: _column(kind, field) for field in inspected.fields})
 
 
 def _column(kind: type[msgspec.Struct], field: msgspec.inspect.Field) -> Column:
@@ -141,7 +146,7 @@ def _raw_table(kind: type[Record]) -> Table:
     said, _, grain = description.rpartition(" One row per ")
     if not said:
         raise TypeError(f"{kind.__name__}: its docstring must end with the grain, 'One row per ...'")
-    columns = field_columns(kind)
+    columns = dict(field_columns(kind))
     return Table(
         name=raw_name(kind),
         stage="raw",

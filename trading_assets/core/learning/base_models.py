@@ -13,13 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from hashlib import sha256
 
-import lightgbm as lgb
 import msgspec
 import numpy as np
 import polars as pl
 
 from trading_assets.core.columns.learning import HORIZONS
 from trading_assets.core.errors import StateError
+from trading_assets.core.learning.trees import booster, trained
 
 OF_PROFILE = frozenset({"risk_bp", "reward_r", "cost_r", "timeout_bars", "rule_score"})
 """Columns that differ between the exit profiles of a side."""
@@ -50,7 +50,7 @@ class BaseModel:
                 "write the release again from the registry",
             )
         self.stored = stored
-        self._booster = lgb.Booster(model_str=stored.booster)
+        self._booster = booster(stored.booster)
         self._columns = list(stored.columns)
 
     @property
@@ -98,15 +98,14 @@ class BaseRows:
         if len(chosen) < MINIMUM_ROWS or wins in (0, len(chosen)):
             return None
         rows = self.matrix[chosen][:, list(self.columns)]
-        label = (move[chosen] > 0).astype(np.float32)
-        data = lgb.Dataset(rows, label=label, params=settings, free_raw_data=True)
-        booster = lgb.train(settings, data, num_boost_round=trees).model_to_string()
+        label = move[chosen] > 0
+        text = trained(settings, trees, rows, label)
         return BaseModel(
             StoredBase(
                 horizon_minutes=horizon,
                 columns=self.columns,
-                booster_sha256=sha256(booster.encode()).hexdigest(),
-                booster=booster,
+                booster_sha256=sha256(text.encode()).hexdigest(),
+                booster=text,
             )
         )
 

@@ -12,7 +12,6 @@ from math import exp, log, log1p
 
 import msgspec
 import numpy as np
-from sklearn.isotonic import isotonic_regression
 
 from trading_assets.core.release import CALIBRATION_METHODS, Calibration, CalibrationMethod
 
@@ -128,6 +127,8 @@ def choose(
 
 def _isotonic(raw: np.ndarray, is_win: np.ndarray) -> Calibration:
     """Group scores into levels of equal count, at least 50 rows each, so that a level is not one row's luck."""
+    from sklearn.isotonic import isotonic_regression  # a second to import, and only training needs it
+
     order = np.argsort(raw, kind="stable")
     levels = min(MOST_LEVELS, len(raw) // ROWS_PER_LEVEL)
     ordered = raw[order].astype(np.float64)

@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import sha256
 
-import lightgbm as lgb
 import msgspec
 import numpy as np
 import polars as pl
@@ -25,6 +24,7 @@ from trading_assets.core.errors import InputError, StateError
 from trading_assets.core.learning.base_models import BaseModel, StoredBase
 from trading_assets.core.learning.calibration import IDENTITY, calibrate
 from trading_assets.core.learning.logistic import Regression, baseline_columns, fit_regression, probabilities
+from trading_assets.core.learning.trees import booster, trained
 from trading_assets.core.release import Calibration
 
 FORMAT, FORMAT_WITH_REGRESSION = 1, 2
@@ -99,7 +99,7 @@ class MetaModel:
         self._stored = stored
         # A file that was read keeps its bytes: parameters that have come since must not give it another version.
         self._bytes = content or msgspec.json.encode(stored)
-        self._booster = lgb.Booster(model_str=stored.booster)
+        self._booster = booster(stored.booster)
         self._bases = tuple([BaseModel(base) for base in stored.bases])
         self._columns = len(stored.feature_names)
         self.version = f"meta-{sha256(self._bytes).hexdigest()[:12]}"
@@ -270,8 +270,7 @@ def train_on(
     settings = params.to_lightgbm()
     settings["min_data_in_leaf"] = min(params.rows_per_leaf, max(1, len(matrix) // 40))
     # LightGBM takes no spaces or JSON signs in names; the names rest beside the trees instead.
-    rows = lgb.Dataset(matrix, label=is_win.astype(np.float32), weight=weights, params=settings, free_raw_data=True)
-    booster = lgb.train(settings, rows, num_boost_round=params.trees).model_to_string()
+    text = trained(settings, params.trees, matrix, is_win, weights)
     columns = baseline_columns(feature_names) if params.logistic_share > 0 else []
     return MetaModel(
         _Stored(
@@ -279,8 +278,8 @@ def train_on(
             feature_names=feature_names,
             params=params,
             calibration=IDENTITY,
-            booster_sha256=sha256(booster.encode()).hexdigest(),
-            booster=booster,
+            booster_sha256=sha256(text.encode()).hexdigest(),
+            booster=text,
             bases=tuple([base.stored for base in bases]),
             regression=fit_regression(matrix, is_win, columns) if columns else None,
             logistic_share=params.logistic_share if columns else 0.0,
