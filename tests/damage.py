@@ -19,6 +19,7 @@ import polars as pl
 from deltalake import DeltaTable
 
 from trading_assets.core.comparison import compare_rows
+from trading_assets.core.errors import StateError
 from trading_assets.core.tables import TABLES
 from trading_assets.defs import rehearsal
 from trading_assets.store.home import Home
@@ -103,7 +104,10 @@ def days_of(home: Home, table: str) -> list[date]:
     With the cursor lost every day seems to wait; those that have not grown are the self-check's.
     """
     waiting = set(pending_days(home)) if marked_days(home, "market") else set()
-    return [day for day in Lake(home.lake).dates(table) if day not in waiting]
+    try:
+        return [day for day in Lake(home.lake).dates(table) if day not in waiting]
+    except StateError:  # its log is damaged already
+        return []
 
 
 def a_day(home: Home, chance: random.Random, table: str) -> date:
@@ -135,6 +139,29 @@ def flip_a_byte(home: Home, chance: random.Random, table: str = "") -> str:
     path.unlink()  # a copy may share the file
     path.write_bytes(bytes(content))
     return f"a bit flipped in a file of {table} of {day}"
+
+
+def cut_a_file(home: Home, chance: random.Random, table: str = "") -> str:
+    """Leave a file shorter than it was, or empty, as a power cut does."""
+    table = table or _any_table(home, chance)
+    day = a_day(home, chance, table)
+    path = chance.choice(files_of(home, table, day))
+    content = path.read_bytes()
+    kept = chance.choice((0, chance.randrange(len(content))))
+    path.unlink()  # a copy may share the file
+    path.write_bytes(content[:kept])
+    return f"a file of {table} of {day} cut to {kept} of {len(content)} bytes"
+
+
+def tear_a_commit(home: Home, chance: random.Random, table: str = "") -> str:
+    """Leave the last commit of a table cut off, or empty, as a power cut does."""
+    table = table or _any_table(home, chance)
+    path = max((Path(Lake(home.lake).path(table)) / "_delta_log").glob("*.json"))
+    content = path.read_bytes()
+    kept = chance.choice((0, chance.randrange(1, len(content) - 2)))
+    path.unlink()  # a copy may share the file
+    path.write_bytes(content[:kept])
+    return f"the last commit of {table} cut to {kept} of {len(content)} bytes"
 
 
 def drop_a_row(home: Home, chance: random.Random, table: str = "") -> str:
@@ -212,6 +239,6 @@ def _any_table(home: Home, chance: random.Random) -> str:
 
 
 EVERY: tuple[Damage, ...] = (
-    delete_partition_files, delete_partition, flip_a_byte, drop_a_row, corrupt_a_row, ingest_twice, hide_an_hour, orphan_a_trade,
+    delete_partition_files, delete_partition, flip_a_byte, cut_a_file, tear_a_commit, drop_a_row, corrupt_a_row, ingest_twice, hide_an_hour, orphan_a_trade,
     lose_the_cursor, lose_seals,
 )  # fmt: skip

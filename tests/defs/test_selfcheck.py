@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,7 +23,7 @@ from said import Say
 from trading_assets.core.completeness import about_table
 from trading_assets.core.records.operations import Finding, OpsError, Repair
 from trading_assets.core.tables import TABLES
-from trading_assets.defs import left_alone, rehearsal, selfcheck
+from trading_assets.defs import checks, left_alone, rehearsal, selfcheck, table_watch
 from trading_assets.defs.checks import Check
 from trading_assets.defs.resources import Storage
 from trading_assets.defs.selfcheck import Checked, self_check
@@ -163,6 +164,134 @@ def test_rows_of_the_dataset_that_nobody_added_go_and_those_taken_away_come_back
     lost = check(home, 20)
     assert "registries_are_whole" in {one.check for one in lost.found}
     assert_mended(home, sound, lost)
+
+
+@pytest.mark.parametrize("table", ["marks", "equity_curve", "raw_quotes"])
+def test_a_file_that_a_power_cut_left_short_is_made_again(table: str, home: Home, sound: Home) -> None:
+    damage.cut_a_file(home, random.Random(1), table)
+    checked = check(home, 10)
+    assert {one.check for one in checked.found if one.table == table} == {"tables_are_as_written"}
+    assert_mended(home, sound, checked)
+
+
+@pytest.mark.parametrize("kept", [0, 100])
+def test_a_commit_that_a_power_cut_left_short_is_taken_back_and_its_days_made_again(
+    kept: int, home: Home, sound: Home
+) -> None:
+    last = max((home.lake / "signals" / "_delta_log").glob("*.json"))
+    content = last.read_bytes()
+    last.unlink()  # the copy shares the file
+    last.write_bytes(content[:kept])
+    checked = check(home, 10)
+    assert {"tables_can_be_read", "tables_are_as_written"} <= {one.check for one in checked.found}
+    assert_mended(home, sound, checked)
+    assert (home.lake / "signals" / f"_torn-{last.name}").read_bytes() == content[:kept]
+
+
+def test_a_registry_whose_last_commit_is_gone_waits_for_a_person_and_stops_no_other_check(home: Home) -> None:
+    last = max((home.lake / "promotions" / "_delta_log").glob("*.json"))
+    last.unlink()
+    last.write_bytes(b"")
+    damage.drop_a_row(home, random.Random(1), "features")
+    checked = check(home, 10)
+    assert {one.table for one in checked.standing} == {"promotions"}
+    assert any(one.is_repaired and "features" in one.subject for one in checked.repairs)
+
+
+def test_a_log_that_is_damaged_in_its_midst_is_told_and_stops_no_other_check(home: Home, say: Say) -> None:
+    log = home.lake / "promotions" / "_delta_log"
+    for path in log.glob("*"):
+        path.unlink()
+    (log / f"{0:020d}.json").write_bytes(b'{"commitInfo":{}}\n{"half')
+    (log / f"{1:020d}.json").write_bytes(b'{"commitInfo":{}}\n')
+    damage.drop_a_row(home, random.Random(1), "features")
+    checked = check(home, 10)
+    assert ("tables_can_be_read", "promotions") in {(one.check, one.table) for one in checked.standing}
+    assert all("promotions" in one.observed for one in checked.standing)
+    assert any(one.is_repaired and "features" in one.subject for one in checked.repairs)
+    asked = say("trace", "meta-000000000000", "--home", home.root)
+    assert asked.code == 1
+    assert "promotions: its log cannot be read" in asked.err
+
+
+def test_money_that_was_changed_by_a_sealed_write_is_traced_back_to_the_journal(home: Home, sound: Home) -> None:
+    lake = Storage(root=str(home.root)).lake
+    day = lake.dates("raw_deals")[0]
+    deals = lake.read("raw_deals", dates=[day])
+    lake.overwrite_dates("raw_deals", deals.with_columns(pl.col("profit") + 100), [day])
+    checked = check(home, 10, is_whole=True)
+    assert "no_cent_is_lost" in {one.check for one in checked.found}
+    assert_mended(home, sound, checked)
+
+
+def test_deals_that_nobody_books_are_told_of_once_the_ledger_had_its_time(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = Storage(root=str(home.root))
+    lake, (conserved,) = storage.lake, [one for one in checks.CHECK_LIST if one.name == "no_cent_is_lost"]
+    lake.overwrite_dates("pnl_events", TABLES["pnl_events"].empty(), lake.dates("pnl_events"))
+    monkeypatch.setattr(Lake, "committed_at", lambda *_: datetime(2020, 1, 1, tzinfo=UTC))
+    assert conserved.run(storage, None)
+    monkeypatch.setattr(checks, "BOOKED_WITHIN", timedelta(days=100_000))
+    assert not conserved.run(storage, None)
+
+
+def test_many_lost_trades_cost_a_day_once_and_no_more_days_than_a_pass_has(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selfcheck, "MOST_DAYS", 1)
+    lake = Storage(root=str(home.root)).lake
+    days = lake.dates("trades")
+    assert len(days) > 1
+    lake.overwrite_dates("trades", TABLES["trades"].empty(), days)
+    held = []
+    once = selfcheck._Look._back_to_the_journal
+
+    def noted(self: Any, table: str, day: Any, name: str) -> str:
+        held.append((table, day)) if (table, day) not in self._held else None
+        return once(self, table, day, name)
+
+    monkeypatch.setattr(selfcheck._Look, "_back_to_the_journal", noted)
+    checked = check(home, 10, is_whole=True)
+    assert len(held) == 1
+    assert checked.standing != []
+
+
+def test_what_was_mended_before_a_self_check_was_stopped_is_on_record(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damage.drop_a_row(home, random.Random(1), "features")
+
+    def stopped(*_: Any) -> list[Any]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(selfcheck._Look, "_look_at_rows", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        check(home, 10)
+    told = Lake(home.lake).read("repairs")
+    assert [row for row in told.iter_rows(named=True) if row["is_repaired"] and "features" in row["subject"]]
+    assert Lake(home.lake).read("findings")["state"].to_list() == ["found"] * told.height
+
+
+def test_with_all_cursors_gone_the_record_is_marked_again_and_not_called_sound_before_it_was_looked_at(
+    home: Home, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_watch, "MOST_DAYS", 1)
+    shutil.rmtree(home.cursors)
+    told = say("selfcheck", "--home", home.root)
+    assert "sound as far as it was looked at" in told.out
+    assert not set(DAYS) & set(pending_days(home))
+
+
+def test_a_persons_word_is_taken_for_registries_alone_and_never_for_missing_files(home: Home, say: Say) -> None:
+    refused = say("selfcheck", "--accept", "equity_curve", "--home", home.root)
+    assert (refused.code, "it is made from the journal, day by day" in refused.err) == (1, True)
+    next((home.lake / "promotions").rglob("*.parquet")).unlink()
+    (told,) = [one for one in check(home, 10).standing if one.table == "promotions"]
+    assert "--accept" not in told.repair
+    lost = say("selfcheck", "--accept", "promotions", "--home", home.root)
+    assert lost.code == 1
+    assert "seal table promotions" in lost.err
 
 
 def test_a_judgement_that_nobody_made_waits_for_a_person(home: Home) -> None:

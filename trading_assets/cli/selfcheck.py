@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from trading_assets.cli.environment import at_home
+from trading_assets.cli.progress import step, steps
 from trading_assets.core.errors import InputError
 from trading_assets.store.home import Home
 
@@ -18,13 +19,14 @@ def selfcheck(home: Home, *, is_repairing: bool, is_thorough: bool) -> dict[str,
     from trading_assets.defs.resources import Storage
     from trading_assets.defs.selfcheck import self_check
 
-    checked = self_check(
-        Storage(root=str(home.root)),
-        datetime.now(UTC),
-        is_repairing=is_repairing,
-        is_thorough=is_thorough,
-        is_whole=True,
-    )
+    with steps() as progress, step(progress, "Holding the record against itself"):
+        checked = self_check(
+            Storage(root=str(home.root)),
+            datetime.now(UTC),
+            is_repairing=is_repairing,
+            is_thorough=is_thorough,
+            is_whole=True,
+        )
     return {
         "found": [_plain(one) for one in checked.found],
         "repairs": [
@@ -41,13 +43,16 @@ def selfcheck(home: Home, *, is_repairing: bool, is_thorough: bool) -> dict[str,
 
 
 def accept(home: Home, table: str) -> dict[str, Any]:
-    """Seal a table as it rests. Raises InputError for a table that is not declared."""
+    """Seal a table as it rests. Raises InputError for a table that is no registry, StateError for one with files missing."""
     at_home(home)
     from trading_assets.core.tables import TABLES
+    from trading_assets.defs.rehearsal import maker_of
     from trading_assets.defs.resources import Storage
 
-    if table not in TABLES:
-        raise InputError("accepting", f"table {table}", "there is no such table", f"name one of {', '.join(TABLES)}")
+    registries = [name for name in TABLES if maker_of(name) is None]
+    if table not in registries:
+        what = "it is made from the journal, day by day" if table in TABLES else "there is no such table"
+        raise InputError("accepting", f"table {table}", what, f"name one of {', '.join(registries)}")
     lake = Storage(root=str(home.root)).lake
     lake.seal(table, None)
     return {"table": table, "version": lake.version(table), "rows": lake.row_count(table)}
@@ -73,7 +78,9 @@ def selfcheck_report(result: dict[str, Any]) -> None:
         click.echo(f"stands: {one['subject']}; {one['repair']}")
     counts = f"{len(result['found'])} found, {sum(one['is_repaired'] for one in result['repairs'])} mended"
     waiting = (
-        f", {result['waiting_days']} days wait for the next ingestion or self-check" if result["waiting_days"] else ""
+        f", {result['waiting_days']} days of tables wait for the next ingestion or self-check"
+        if result["waiting_days"]
+        else ""
     )
-    verdict = "sound" if result["is_sound"] else "NOT sound"
+    verdict = ("sound as far as it was looked at" if waiting else "sound") if result["is_sound"] else "NOT sound"
     click.echo(f"{counts}, {len(result['standing'])} stand{waiting}; the record is {verdict} ({result['seconds']} s).")

@@ -95,9 +95,9 @@ def _by_day(
     ]  # fmt: skip
 
 
-def table_is_as_due(compared: Compared, problem: str, *, is_spoilt: bool) -> tuple[Difference, ...]:
-    """A day of a table holds the rows that its sources give, in files that are as they were written."""
-    if compared.is_equal and not is_spoilt:
+def table_is_as_due(compared: Compared, problem: str) -> tuple[Difference, ...]:
+    """A day of a table holds the rows that its sources give."""
+    if compared.is_equal:
         return ()
     return (
         about_table(

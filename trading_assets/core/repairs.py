@@ -14,11 +14,12 @@ import msgspec
 
 from trading_assets.core.integrity import Difference
 
-Action: TypeAlias = Literal["rebuild", "mark", "restore", "ask_deals", "ask_bars"]
+Action: TypeAlias = Literal["rebuild", "mark", "drop_commit", "restore", "ask_deals", "ask_bars"]
 
 ACTION_WORDS: Mapping[str, str] = {
     "rebuild": "the day's rows were made again from what they are made from",
     "mark": "days whose rows are those of the journal were marked as ingested, damaged ones were read again",
+    "drop_commit": "its last commit, which was cut off, was taken out of the log and kept beside it",
     "restore": "the last version that was written rightly was brought back",
     "ask_deals": "the terminal was asked for its deals",
     "ask_bars": "the terminal was asked for its bars",
@@ -26,6 +27,7 @@ ACTION_WORDS: Mapping[str, str] = {
 
 LADDERS: Mapping[str, tuple[Action, ...]] = {
     "tables_are_as_written": ("rebuild", "rebuild", "rebuild"),
+    "tables_can_be_read": ("drop_commit",),
     "registries_are_as_written": ("restore", "rebuild"),
     "registries_are_whole": ("rebuild",),
     "ingestion_is_marked": ("mark", "mark", "mark"),
@@ -39,7 +41,7 @@ LADDERS: Mapping[str, tuple[Action, ...]] = {
     "keys_are_unique": ("rebuild",),
     "bars_cover_quotes": ("rebuild",),
     "bars_have_no_gaps": ("rebuild", "ask_bars"),
-    "no_cent_is_lost": ("ask_deals",),
+    "no_cent_is_lost": ("rebuild", "ask_deals"),
     "labelled_candidates_are_learned": ("rebuild",),
     "labels_are_complete": ("rebuild",),
 }

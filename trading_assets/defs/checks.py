@@ -27,6 +27,8 @@ LONGEST_TRADE_DAYS = 14
 """Trades longer than this are looked at when the whole history is."""
 LABEL_REACH_DAYS = 7
 """After so many days of bars no label of a day still waits."""
+BOOKED_WITHIN = timedelta(hours=3)
+"""The hourly ledger books a deal within this, two failed runs and all; later the check is made whatever is booked."""
 WITHIN_A_JOB = timedelta(minutes=15)
 """Tables that one job writes one after the other may differ for so long."""
 
@@ -183,7 +185,8 @@ def _conserved(storage: Storage, days: Days) -> list[Difference]:  # noqa: ARG00
     lake = storage.lake
     deals, events = lake.read("raw_deals"), lake.read("pnl_events")
     booked_at = lake.committed_at("pnl_events", lake.version("pnl_events"))
-    if deals.height and deals["known_at"].max() > booked_at:  # type: ignore[operator]
+    latest = deals["known_at"].max() if deals.height else None
+    if latest is not None and latest > booked_at and datetime.now(UTC) - latest < BOOKED_WITHIN:  # type: ignore[operator]
         return []  # The hourly ledger has these deals still to book.
     balances = lake.read("raw_accounts", columns=[*OWNER, "balance"]).unique(OWNER, keep="last", maintain_order=True)
     found: list[Difference] = []

@@ -32,9 +32,10 @@ from trading_assets.defs.partitions import LATE_DAYS
 from trading_assets.defs.rehearsal import makers_behind
 from trading_assets.defs.resources import Storage
 from trading_assets.defs.table_asset import conform
-from trading_assets.defs.table_watch import TableWatch, repair_record
+from trading_assets.defs.table_watch import MOST_DAYS, TableWatch, repair_record
 from trading_assets.store.control import Command, put_command
 from trading_assets.store.files import replace_atomically
+from trading_assets.store.lake import UNREADABLE, first_line
 from trading_assets.store.seals import Suspicion
 from trading_assets.store.under_way import unfinished_days
 
@@ -97,6 +98,7 @@ class _Look:
         self._open = _open_findings(storage)
         self._tried = _attempts(storage, at)
         self._checked = Checked(self._is_whole)
+        self._held: dict[tuple[str, date], str] = {}
 
     def run(self) -> Checked:
         """Look, mend, record."""
@@ -106,8 +108,14 @@ class _Look:
         faults = chain_faults(self._storage.home, self._marks.journal, journal, is_whole=self._is_whole or stands)
         checked.found += faults
         checked.standing += faults
-        self._look_at_tables()
-        self._look_at_rows()
+        try:
+            self._look_at_tables()
+            self._look_at_rows()
+        except BaseException:
+            # Stopped halfway: what was mended is on record all the same, and nothing is taken for gone.
+            checked.standing += [*self._open, *checked.found]
+            self._record()
+            raise
         self._record()
         sound = journal if not faults else {}
         versions = {name: self._storage.lake.version(name) for name in TABLES if self._is_readable(name)}
@@ -134,11 +142,13 @@ class _Look:
 
     def _look_at_tables(self) -> None:
         watch = self._watch()
-        watch.look()
-        self._checked.found += watch.found
-        self._checked.standing += watch.standing
-        self._checked.repairs += watch.repairs
-        self._checked.waiting = watch.waiting
+        try:
+            watch.look()
+        finally:
+            self._checked.found += watch.found
+            self._checked.standing += watch.standing
+            self._checked.repairs += watch.repairs
+            self._checked.waiting = watch.waiting
 
     # --- what the rows say --------------------------------------------------------------------------------------------
 
@@ -161,7 +171,7 @@ class _Look:
         for check in CHECK_LIST:
             found = self._checked_rows(check, days)
             self._checked.found += found
-            planned = plans(found, self._tried, self._at) if self._is_repairing else []
+            planned = self._within_a_pass(plans(found, self._tried, self._at)) if self._is_repairing else []
             if not planned:
                 self._checked.standing += found
                 continue
@@ -176,6 +186,18 @@ class _Look:
                 )
                 self._checked.repairs.append(repair_record(plan, self._at, after, is_repaired=stands is None))
 
+    def _within_a_pass(self, planned: list[Plan]) -> list[Plan]:
+        """Leave out days of tables beyond those one pass makes again: they stand, and are the next one's."""
+        kept, days = [], set(self._held)
+        for plan in planned:
+            if plan.action == "rebuild" and plan.difference.day is not None:
+                day = (plan.difference.table, plan.difference.day)
+                if day not in days and len(days) >= MOST_DAYS and not self._is_thorough:
+                    continue
+                days.add(day)
+            kept.append(plan)
+        return kept
+
     def _checked_rows(self, check: Check, days: Days) -> list[Difference]:
         under_way = unfinished_days(self._storage.home)
         try:
@@ -183,9 +205,8 @@ class _Look:
             # While an ingestion writes a day, its tables are of two times.
             under_way |= unfinished_days(self._storage.home)
             return [one for one in found if one.day not in under_way]
-        except (TradingError, OSError, pl.exceptions.PolarsError) as error:
-            first = str(error).splitlines()[0]
-            return [about_table("checks_can_be_made", check.asset, None, f"the check {check.name}", first,
+        except (TradingError, *UNREADABLE) as error:
+            return [about_table("checks_can_be_made", check.asset, None, f"the check {check.name}", first_line(error),
                                 "mend what is said of its tables; it is made again at the next self-check")]  # fmt: skip
 
     def _carry_out(self, plan: Plan) -> str:
@@ -194,23 +215,48 @@ class _Look:
         try:
             if plan.action in ("ask_deals", "ask_bars"):
                 return self._ask(plan)
-            behind = makers_behind(one.table)
-            if one.day is None or not behind:
-                return "there is no day of a table to make again"
-            # Back to the journal: what is wrong may have been written so.
-            watch, day = self._watch(), one.day
-            for maker in behind:
-                for held in sorted(
-                    {day, day + timedelta(days=LATE_DAYS)} & {day, *self._storage.lake.dates(maker.tables[0])}
-                ):
-                    says = Suspicion(one.table, held, f"{one.check} says so", is_lost=False, is_guess=True)
-                    watch.hold(maker, held, says)
-            watch.end()
-            self._checked.found += watch.found
-            self._checked.repairs += watch.repairs
-            return watch.kept.get((one.table, day), "")
+            if one.day is not None and makers_behind(one.table):
+                return self._back_to_the_journal(one.table, one.day, one.check)
+            return (
+                self._all_deals_again(one.check)
+                if one.check == "no_cent_is_lost"
+                else "there is no day of a table to make again"
+            )
         except TradingError as error:
             return str(error)
+
+    def _back_to_the_journal(self, table: str, day: date, check: str) -> str:
+        """Hold a day of a table, and what it is made from, against the journal, for what is wrong may have been written so.
+
+        Once in a pass: many rows of one day may be wrong. Returns why it could not be mended.
+        """
+        if (table, day) in self._held:
+            return self._held[table, day]
+        watch = self._watch()
+        for maker in makers_behind(table):
+            late = day + timedelta(days=LATE_DAYS)
+            for held in sorted({day, late} & {day, *self._storage.lake.dates(maker.tables[0])}):
+                watch.hold(maker, held, Suspicion(table, held, f"{check} says so", is_lost=False, is_guess=True))
+        watch.end()
+        self._held[table, day] = self._told_by(watch) or watch.kept.get((table, day), "")
+        return self._held[table, day]
+
+    def _all_deals_again(self, check: str) -> str:
+        """Hold every day with deals against the journal, and what is made of those that were wrong."""
+        watch, raw = self._watch(), makers_behind("raw_deals")[0]
+        for day in self._storage.lake.dates("raw_deals"):
+            watch.hold(raw, day, Suspicion("raw_deals", day, f"{check} says so", is_lost=False, is_guess=True))
+        if watch.mended_days("raw_deals"):
+            watch.follow()
+        watch.end()
+        return self._told_by(watch)
+
+    def _told_by(self, watch: TableWatch) -> str:
+        """Take over what a watch found and did; return what it could not mend."""
+        self._checked.found += watch.found
+        self._checked.standing += watch.standing
+        self._checked.repairs += watch.repairs
+        return watch.standing[0].observed if watch.standing else ""
 
     def _ask(self, plan: Plan) -> str:
         """Ask the daemon to ask its terminal: once for each question and hour, whatever the findings; it never trades."""
@@ -299,7 +345,7 @@ def _attempts(storage: Storage, at: datetime) -> list[Attempt]:
             (pl.col("date") >= (at - COUNTED).date()) | pl.col("check").is_in(list(ONCE))
         )
         rows = told.select("tenant", "account", "check", "subject", "known_at").collect()
-    except (TradingError, pl.exceptions.PolarsError):
+    except (TradingError, *UNREADABLE):
         return []
     return [
         Attempt(

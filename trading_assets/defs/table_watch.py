@@ -32,6 +32,7 @@ from trading_assets.store.ingestion import (
     reached,
 )
 from trading_assets.store.journal_sizes import day_sizes
+from trading_assets.store.lake import UNREADABLE, first_line
 from trading_assets.store.rehearsal_lake import RehearsalLake
 from trading_assets.store.seals import Suspicion, read_seals, sealed_since
 from trading_assets.store.under_way import days_of_run, forget_run, unfinished_days
@@ -86,6 +87,20 @@ class TableWatch:
             self._look_at_registry(table)
         self.end()
 
+    def follow(self) -> None:
+        """Hold what may be made from the days that were mended since the last pass."""
+        for maker in makers():
+            if maker.group == "raw":
+                continue
+            days = {day for table in maker.tables for day in self._made_from_damage(maker, table)} - self._pending
+            for day in sorted(days):
+                self.hold(maker, day, _guess(maker.tables[0], day))
+            self._hold_what_followed(maker, days)
+
+    def mended_days(self, table: str) -> set[date]:
+        """Return the days of a table that this pass made again."""
+        return set(self._mended.get(table, ()))
+
     def end(self) -> None:
         """What is made of the raw days that were ingested again has been held, too: they do not wait for an ingestion."""
         forget_run(self._storage.home, RUN_ID)
@@ -96,12 +111,9 @@ class TableWatch:
         lake = self._storage.lake
         found: dict[date, Suspicion] = {}
         for table in maker.tables:
-            try:
-                suspicions = lake.suspicions(table, is_thorough=self._is_thorough)
-            except TradingError as error:
-                self._tell(about_table("tables_can_be_read", table, None, "a table that can be read", str(error),
-                                       "move the table's folder aside and materialise it again"))  # fmt: skip
+            if not self._can_be_read(table, "move the table's folder aside and materialise it again"):
                 continue
+            suspicions = lake.suspicions(table, is_thorough=self._is_thorough)
             for one in suspicions:
                 if self._is_dropped(table, one.day):
                     # Retention was stopped between dropping the day and sealing it.
@@ -119,6 +131,30 @@ class TableWatch:
     def _waiting_days(self) -> set[date]:
         """Return the days that an ingestion will write: all that have grown, and those that a run has begun."""
         return grown_days(self._storage.home) | unfinished_days(self._storage.home, but=RUN_ID)
+
+    def _can_be_read(self, table: str, hint: str) -> bool:
+        """Whether the table's log can be read; a last commit that was cut off is taken out of it."""
+        trouble = self._trouble_with(table)
+        if not trouble:
+            return True
+        difference = about_table("tables_can_be_read", table, None, "a table that can be read", trouble, hint)
+        self.found.append(difference)
+        for plan in self._planned(difference):
+            self._storage.lake.drop_torn_commit(table)
+            trouble = self._trouble_with(table)
+            self._record(plan, trouble)
+        if trouble:
+            self.standing.append(difference)
+        return not trouble
+
+    def _trouble_with(self, table: str) -> str:
+        lake = self._storage.lake
+        try:
+            lake.files(table)
+            torn = lake.torn_commit(table)
+        except TradingError as error:
+            return str(error)
+        return f"its last commit {torn} is cut off" if torn else ""
 
     def _hold_what_followed(self, maker: Maker, held: set[date]) -> None:
         """A day of a cumulative table that was written after an earlier one was damaged may have taken the damage up."""
@@ -161,8 +197,8 @@ class TableWatch:
         try:
             with self._rehearsal.without(self._suspected_since(maker, day)):
                 due = rehearse(self._storage.home, self._rehearsal, maker, [day])
-        except TradingError as error:
-            self._tell(about_table("tables_can_be_made_again", maker.tables[0], day, "rows that its sources give", str(error),
+        except (TradingError, *UNREADABLE) as error:
+            self._tell(about_table("tables_can_be_made_again", maker.tables[0], day, "rows that its sources give", first_line(error),
                                    "mend what is said of its sources; then this day is looked at again"))  # fmt: skip
             return
         for table in maker.tables:
@@ -184,13 +220,16 @@ class TableWatch:
     def _differences(self, table: str, day: date, problem: str, *, is_spoilt: bool = False) -> list[Difference]:
         """Compare what rests with what is due; seal it when they are the same."""
         due = self._rehearsal.written[table][day]
+        # Other bytes than were written are not read: rows of theirs say nothing, and a file that is cut off stops the reader.
+        trouble = problem if is_spoilt else ""
         try:
-            resting = self._storage.lake.read(table, dates=[day])
+            resting = TABLES[table].empty() if is_spoilt else self._storage.lake.read(table, dates=[day])
         except TradingError as error:
+            trouble = problem or str(error)
+        if trouble:
             return [about_table("tables_are_as_written", table, day, f"{due.height} rows, as its sources give them",
-                                f"they cannot be read: {problem or error}", "make the day's rows again from what they are made from")]  # fmt: skip
-        compared = compare_rows(TABLES[table], day, resting, due)
-        found = list(table_is_as_due(compared, problem, is_spoilt=is_spoilt))
+                                f"they cannot be read: {trouble}", "make the day's rows again from what they are made from")]  # fmt: skip
+        found = list(table_is_as_due(compare_rows(TABLES[table], day, resting, due), problem))
         if not found:
             self._storage.lake.seal(table, [day])
             self._rehearsal.forget(table, [day])
@@ -254,8 +293,13 @@ class TableWatch:
         for maker in [maker for maker in makers() if maker.group == "raw"]:
             stream = next(stream for stream in STREAMS if maker.name == f"raw_{stream}")
             marked = marked_days(self._storage.home, stream)
-            sealed = {day for table in maker.tables for day in sealed_since(self._storage.lake.seals, table, None)}
-            lost = sorted((sealed & day_sizes(self._storage.home.raw, stream).keys()) - marked)
+            # By the seals, and by the rows where these are lost, too.
+            known = {
+                day
+                for table in maker.tables
+                for day in (*sealed_since(self._storage.lake.seals, table, None), *self._days(table))
+            }
+            lost = sorted((known & day_sizes(self._storage.home.raw, stream).keys()) - marked)
             if not lost:
                 continue
             difference = about_table(
@@ -302,6 +346,12 @@ class TableWatch:
             return [str(error)]
         return []
 
+    def _days(self, table: str) -> list[date]:
+        try:
+            return self._storage.lake.dates(table)
+        except TradingError:  # told of when it is the table's turn
+            return []
+
     def _suspicions(self, table: str) -> list[Suspicion]:
         try:
             return self._storage.lake.suspicions(table, is_thorough=self._is_thorough)
@@ -327,16 +377,17 @@ class TableWatch:
 
     def _look_at_registry(self, table: str) -> None:
         lake = self._storage.lake
-        try:
-            if read_seals(lake.seals, table) is None:
+        if not self._can_be_read(table, "restore the table from a backup"):
+            return
+        if read_seals(lake.seals, table) is None:
+            try:
                 lake.seal(table, None)
-                return
-            suspicions = lake.suspicions(table, is_thorough=self._is_thorough)
-            if not suspicions or self._at - lake.committed_at(table, lake.version(table)) < SETTLED:
-                return
-        except TradingError as error:
-            self._tell(about_table("tables_can_be_read", table, None, "a table that can be read", str(error),
-                                   "restore the table from a backup"))  # fmt: skip
+            except TradingError as error:
+                self._tell(about_table("registries_are_whole", table, None, "files that can be read", str(error),
+                                       "restore it from a backup"))  # fmt: skip
+            return
+        suspicions = lake.suspicions(table, is_thorough=self._is_thorough)
+        if not suspicions or self._at - lake.committed_at(table, lake.version(table)) < SETTLED:
             return
         is_lost = any(one.is_lost for one in suspicions)
         difference = _about_registry(table, suspicions, is_lost=is_lost)
@@ -375,6 +426,7 @@ def _about_registry(table: str, suspicions: Iterable[Suspicion], *, is_lost: boo
     check = "registries_are_whole" if is_lost else "registries_are_as_written"
     hint = (
         "bring back the version that was written last, and add what is missing" if table in _ADDED_AGAIN
+        else "restore it from a backup" if is_lost
         else f"look at its last versions; then restore it from a backup, or `trading selfcheck --accept {table}`"
     )  # fmt: skip
     problems = "; ".join(f"{one.day}: {one.problem}" for one in suspicions)

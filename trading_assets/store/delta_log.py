@@ -11,7 +11,9 @@ from typing import Any
 
 import polars as pl
 from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from trading_assets.core.errors import StateError
 
 _Condition = tuple[str, str, Any]
 
@@ -46,8 +48,14 @@ class DeltaLog:
 
 
 def read_delta(location: str, version: int | None = None) -> DeltaLog | None:
-    """Return what Delta says of a version of a table, the newest for None; None when no table is there."""
+    """Return what Delta says of a version of a table, the newest for None; None when no table is there.
+
+    Raises StateError for a log that is damaged.
+    """
     try:
         return DeltaLog(DeltaTable(location, version=version))
     except TableNotFoundError:
         return None
+    except DeltaError as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise StateError("reading", location, f"its log cannot be read ({first})", "run `trading selfcheck`") from error

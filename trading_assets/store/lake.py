@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import polars as pl
 import pyarrow.fs
 from deltalake import DeltaTable, write_deltalake
@@ -25,7 +26,12 @@ from trading_assets.core.tables import TABLES
 from trading_assets.store.commit_notes import Provenance
 from trading_assets.store.schema_changes import LOG, add, additions, log_rows
 
+_TORN_HINT = "run `trading selfcheck`; what it cannot mend, restore from a backup"
 _CREATE_HINT = "create the tables with Lake.ensure_tables"
+
+
+UNREADABLE = (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
+"""What reading damaged files raises. A file that is cut off makes Polars panic, which is no Exception."""
 
 
 @dataclass(frozen=True)
@@ -51,19 +57,38 @@ class Lake:
     def ensure_tables(self) -> None:
         """Create every table that is not there yet, empty, and add columns that are newly declared, with a log of it.
 
-        Raises StateError when one has columns or types that are not declared; then nothing was changed.
+        Raises StateError when one has columns or types that are not declared; then nothing was changed. A table whose log
+        is damaged is left as it is: whoever asks for it is told, and the others can be used.
         """
-        resting = {name: DeltaTable(self.path(name)) for name in TABLES if DeltaTable.is_deltatable(self.path(name))}
+        there = [name for name in TABLES if DeltaTable.is_deltatable(self.path(name))]
+        resting = {name: delta for name in there if (delta := self._readable(name)) is not None}
         lacking = {name: added for name, delta in resting.items() if (added := additions(TABLES[name], delta))}
         for name, added in lacking.items():
             with told("add columns to", name):
                 add(resting[name], added)
                 self._fill(name, [value for one in added if (value := one.filled) is not None])
         for table in TABLES.values():
-            if table.name not in resting:
+            if table.name not in there:
                 self.create(table)
         if lacking:
             self.append(LOG, log_rows([one for added in lacking.values() for one in added], datetime.now(UTC)))
+
+    def _readable(self, table: str) -> DeltaTable | None:
+        try:
+            return DeltaTable(self.path(table))
+        except DeltaError:
+            return None
+
+    def torn_commit(self, table: str) -> str:
+        """Return the name of the table's last commit when it is cut off or empty, as a power cut leaves it; else nothing."""
+        newest = max((Path(self.path(table)) / "_delta_log").glob("[0-9]*.json"), default=None)
+        return newest.name if newest is not None and not _is_commit(newest.read_bytes()) else ""
+
+    def drop_torn_commit(self, table: str) -> None:
+        """Take a last commit that is cut off out of the table's log, kept beside it: the table is as it was before it."""
+        if name := self.torn_commit(table):
+            folder = Path(self.path(table))
+            (folder / "_delta_log" / name).replace(folder / f"_torn-{name}")
 
     def create(self, table: Table) -> None:
         """Create one table if it is not there yet. Raises StateError when it has columns or types that are not declared."""
@@ -264,8 +289,11 @@ class Lake:
         """Return when a version was committed."""
         with told("read", table):
             delta = self._open(table)
-            (commit,) = [one for one in delta.history(delta.version() - version + 1) if one["version"] == version]
-        return datetime.fromtimestamp(commit["timestamp"] / 1000, tz=UTC)
+            commits = [one for one in delta.history(delta.version() - version + 1) if one["version"] == version]
+            if not commits:  # dropped, and the checkpoint of it kept
+                checkpoint = Path(self.path(table)) / "_delta_log" / f"{version:020d}.checkpoint.parquet"
+                return datetime.fromtimestamp(checkpoint.stat().st_mtime, tz=UTC)
+        return datetime.fromtimestamp(commits[0]["timestamp"] / 1000, tz=UTC)
 
     def restore(self, table: str, version: int) -> int:
         """Make a new version with the content of an old one; return its number. No file is written or deleted."""
@@ -293,12 +321,9 @@ class Lake:
                 "open", f"table {table}", f"there is no Delta table at {self.path(table)}", _CREATE_HINT
             ) from error
         except DeltaError as error:
-            raise StateError(
-                "open",
-                f"table {table}",
-                f"version {version} cannot be read ({_first_line(error)})",
-                "name a version of Lake.history",
-            ) from error
+            what = "its log" if version is None else f"version {version}"
+            hint = _TORN_HINT if version is None else "name a version of Lake.history"
+            raise StateError("open", f"table {table}", f"{what} cannot be read ({first_line(error)})", hint) from error
 
     def _refuse_known_keys(self, table: Table, frame: pl.DataFrame, dates: Collection[date]) -> None:
         if not table.key:
@@ -344,6 +369,7 @@ _KEEP_VERSIONS = {
     "delta.logRetentionDuration": "interval 36500 days",
     "delta.deletedFileRetentionDuration": "interval 36500 days",
 }
+_ANY = msgspec.json.Decoder(dict[str, Any])
 _JOURNAL_ORDER = ("tenant", "account", "journal_index")
 
 
@@ -389,7 +415,16 @@ def _date_predicate(dates: Collection[date]) -> str:
     return f"date IN ({days})"
 
 
-def _first_line(error: Exception) -> str:
+def _is_commit(content: bytes) -> bool:
+    """Whether all lines of a commit are there, and at least one."""
+    try:
+        return bool(_ANY.decode_lines(content))
+    except msgspec.MsgspecError:
+        return False
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, without its full stop."""
     return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
@@ -400,9 +435,9 @@ def told(operation: str, table: str) -> Iterator[None]:
         yield
     except CommitFailedError as error:
         raise UnavailableError(
-            operation, f"table {table}", f"another writer was faster ({_first_line(error)})", "run it again"
+            operation, f"table {table}", f"another writer was faster ({first_line(error)})", "run it again"
         ) from error
-    except (DeltaError, OSError, pl.exceptions.PolarsError) as error:
+    except (DeltaError, *UNREADABLE) as error:
         raise StateError(
-            operation, f"table {table}", _first_line(error), "check the lake's folder and its disk"
+            operation, f"table {table}", first_line(error), "check the lake's folder and its disk"
         ) from error

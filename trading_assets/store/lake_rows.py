@@ -7,7 +7,8 @@ can hold what is asked for, so of a year of days two files of a table are opened
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from trading_assets.core.errors import StateError
 from trading_assets.store.commit_notes import told_by
 from trading_assets.store.table_log import TableLog, Unfamiliar, read_log
 
@@ -53,7 +55,8 @@ class LakeRows:
         """Return the rows of each question, all read together."""
         self.open({one.table for one in asks})
         frames = [self._frame(one) for one in asks]
-        found = iter(pl.collect_all([frame for frame in frames if frame is not None]))
+        with _told():
+            found = iter(pl.collect_all([frame for frame in frames if frame is not None]))
         return [next(found).to_dicts() if frame is not None else [] for frame in frames]
 
     def open(self, tables: Iterable[str]) -> None:
@@ -65,7 +68,8 @@ class LakeRows:
         """Return the rows as they were in a version of the table."""
         log = self._opened(ask.table, version)
         frame = _asked(log, ask) if log is not None else None
-        return frame.collect().to_dicts() if frame is not None else []
+        with _told():
+            return frame.collect().to_dicts() if frame is not None else []
 
     def written_at(self, table: str, day: date) -> datetime | None:
         """Return when the newest file of a day was written, as the table's log says; None when the day has none."""
@@ -99,6 +103,18 @@ class LakeRows:
         from trading_assets.store.delta_log import read_delta
 
         return read_delta(location, version)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn what a damaged file raises into one sentence. One that is cut off makes Polars panic, which is no Exception."""
+    try:
+        yield
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise StateError(
+            "reading", "the lake", first, "run `trading selfcheck`, which names the table and mends it"
+        ) from error
 
 
 def _asked(log: TableLog | DeltaLog, ask: Ask) -> pl.LazyFrame | None:

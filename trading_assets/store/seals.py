@@ -119,6 +119,11 @@ class SealingLake(Lake):
         self.seal(table, dates)
         return written
 
+    def drop_torn_commit(self, table: str) -> None:
+        super().drop_torn_commit(table)
+        if self._kept is not None:
+            self._kept.pop(table, None)
+
     def append(self, table: str, frame: pl.DataFrame) -> Written:
         if self._kept is not None:
             # Before and after are held against each other, so they must be two.
@@ -152,6 +157,10 @@ class SealingLake(Lake):
     def _seal(self, table: str, dates: Collection[date] | None, *, added_to: Collection[str]) -> None:
         if "://" in self.root:
             return
+        with told("seal", table):
+            self._note(table, dates, added_to)
+
+    def _note(self, table: str, dates: Collection[date] | None, added_to: Collection[str]) -> None:
         files, now = self.files(table), datetime.now(UTC)
         known = read_seals(self.seals, table) or TableSeals()
         days = dict(known.days) if dates is not None else {}
