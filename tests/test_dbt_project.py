@@ -21,19 +21,27 @@ import pytest
 
 from trading_assets.core.tables import TABLES
 from trading_assets.core.trades.ledger import pnl_events
+from trading_assets.defs.ops import OPS_ACCOUNT, OPS_TENANT
 from trading_assets.store.lake import Lake
 
 PROJECT = Path(__file__).resolve().parents[1] / "dbt_project"
 DAY = date(2026, 3, 2)
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 OWNER = {"tenant": "acme", "account": "demo", "date": DAY}
+OTHER = {"tenant": "beta", "account": "demo"}
+"""Another tenant, for whom the same model decides once, and loses."""
 
 # One process for all commands: dbt takes seconds to start and reads the project once.
 COMMANDS = """
-import json, os, sys
+import json, os, shutil, sys
+import duckdb
 from dbt.cli.main import dbtRunner
 runner, done = dbtRunner(), []
-for lake, marts, command in json.loads(sys.argv[1]):
+for lake, marts, command, *spoilt in json.loads(sys.argv[1]):
+    if spoilt:
+        shutil.copy(spoilt[0], marts)
+        with duckdb.connect(marts) as connection:
+            connection.execute(spoilt[1])
     os.environ.update(TRADING_LAKE=lake, TRADING_MARTS=marts)
     result = runner.invoke([*command, *sys.argv[2:]])
     nodes = getattr(result.result, "results", None) or []
@@ -75,12 +83,14 @@ def fill_decisions(lake: Lake) -> None:
         {"signal_id": "S1", "suggestion": "LONG", "action": "OPEN", "idea_id": "S1L", "bid": 1.1, "ask": 1.1002,
          "model_version": "m1", "entry_price": 1.1002, "decided_at": NOON, "reasons": ["trend", "breakout"]},
         {"signal_id": "S2", "suggestion": "WAIT", "action": "NONE", "blocking_filters": ["spread", "session"]},
+        OTHER | {"signal_id": "S3", "suggestion": "LONG", "action": "OPEN", "idea_id": "S3L", "model_version": "m1"},
     )  # fmt: skip
     fill(
         lake, "candidates",
         {"idea_id": "S1L", "signal_id": "S1", "kind": "LONG", "win_probability": 0.75, "is_chosen": True, "exit_profile": "wide"},
         {"idea_id": "S1S", "signal_id": "S1", "kind": "SHORT", "win_probability": 0.25},
         {"idea_id": "S2L", "signal_id": "S2", "kind": "LONG"},
+        OTHER | {"idea_id": "S3L", "signal_id": "S3", "kind": "LONG", "win_probability": 0.6, "is_chosen": True},
     )  # fmt: skip
     fill(
         lake, "labels",
@@ -88,11 +98,15 @@ def fill_decisions(lake: Lake) -> None:
         {"idea_id": "S1S", "signal_id": "S1", "is_win": False, "result_r": -1.0, "barrier": "stop", "mae_r": -1.0},
     )  # fmt: skip
     fill(lake, "meta_models", {"model_version": "m1", "row_count": 100, "auc": 0.6})
+    judged = {"tenant": OPS_TENANT, "account": OPS_ACCOUNT, "model_version": "m1"}
     fill(
         lake, "promotions",
-        {"model_version": "m1", "verdict": "refused", "judged_at": NOON},
-        {"model_version": "m1", "verdict": "promoted", "judged_at": NOON + timedelta(hours=1), "release_id": "r1"},
+        judged | {"verdict": "refused", "judged_at": NOON},
+        judged | {"verdict": "promoted", "judged_at": NOON + timedelta(hours=1), "release_id": "r1"},
     )  # fmt: skip
+
+
+LOSS = Decimal("-3.10")
 
 
 def fill_trades(lake: Lake) -> None:
@@ -106,7 +120,11 @@ def fill_trades(lake: Lake) -> None:
         "opened_at": NOON + timedelta(seconds=2),
     }
     net = Decimal("14.30")
-    fill(lake, "trades", trade | {"closed_at": closed, "exit_reason": "target", "net_pnl": net})
+    fill(
+        lake, "trades",
+        trade | {"closed_at": closed, "exit_reason": "target", "net_pnl": net},
+        OTHER | trade | {"trade_id": "T3", "signal_id": "S3", "idea_id": "S3L", "closed_at": closed, "exit_reason": "stop", "net_pnl": LOSS},
+    )  # fmt: skip
     fill(
         lake,
         "outcomes",
@@ -145,12 +163,20 @@ def fill_ledger(lake: Lake, net: Decimal) -> None:
     fill(
         lake, "performance_daily",
         *({"scope": scope, "scope_name": name, "net_pnl": net, "trades_closed": 1, "pips": 15.0, "models": ["m1"],
-           "sharpe_ratio": 2.0} for scope, name in scopes),
+           "sharpe_ratio": 2.0, "wins": 1} for scope, name in scopes),
+        # As `core.trades.performance` has it: losses and no win are a factor of 0.
+        *(OTHER | {"scope": scope, "scope_name": name, "net_pnl": LOSS, "trades_closed": 1, "wins": 0, "profit_factor": 0.0}
+          for scope, name in scopes),
     )  # fmt: skip
 
 
 TORN = {"equity_daily": "closing_balance", "strategy_daily": "equity", "tenant_daily": "equity"}
 """Where the torn lake is a cent off; its performance loses a symbol instead."""
+SPOILT = {
+    "released_models_have_a_verdict": "UPDATE model_performance SET verdict = NULL WHERE tenant = 'beta'",
+    "profit_factors_agree": "UPDATE daily_performance SET profit_factor = NULL WHERE tenant = 'beta'",
+}
+"""Tests of marts, and what makes each of them fail."""
 CONSERVED = {
     "deals_equal_pnl_events",
     "balance_equals_deals",
@@ -201,12 +227,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     tear_days(lakes["torn"])
     performed = lakes["torn"].read("performance_daily")
     lakes["torn"].overwrite_dates("performance_daily", performed.filter(pl.col("scope") != "account"), [DAY])
-    files = {name: root / f"marts.of.{name}.duckdb" for name in lakes}
+    files = {name: root / f"marts.of.{name}.duckdb" for name in (*lakes, "spoilt")}
+    spoiling = ";".join(SPOILT.values())
     commands = [
         (lakes["empty"].root, str(files["empty"]), ["build"]),
         (lakes["filled"].root, str(files["filled"]), ["build"]),
         (lakes["filled"].root, str(files["filled"]), ["docs", "generate"]),
         (lakes["torn"].root, str(files["torn"]), ["test", "--select", *sorted(CONSERVED)]),
+        (lakes["filled"].root, str(files["spoilt"]), ["test", "--select", *SPOILT], str(files["filled"]), spoiling),
     ]
     # A home begins with what `trading prepare` parsed, as dagster-dbt hands it over.
     (root / "target").mkdir()
@@ -268,7 +296,7 @@ def test_the_marts_file_holds_the_marts_and_nothing_of_the_session(built: Built)
 
 
 def test_a_trade_stands_beside_its_signal_and_its_outcome(marts: duckdb.DuckDBPyConnection) -> None:
-    trade = one(marts, "SELECT * FROM fct_trades")
+    trade = one(marts, "SELECT * FROM fct_trades WHERE tenant = 'acme'")
     assert (trade["trade_id"], trade["signal_id"], trade["model_version"]) == ("T1", "S1", "m1")
     assert trade["entry_delay_s"] == 2.0
     assert (trade["exit_profile"], trade["exit_reason"]) == ("wide", "target")
@@ -288,7 +316,7 @@ def test_every_signal_is_there_traded_or_not(marts: duckdb.DuckDBPyConnection) -
 
 
 def test_a_day_counts_its_decisions_and_its_closed_trades(marts: duckdb.DuckDBPyConnection) -> None:
-    day = one(marts, "SELECT * FROM daily_performance")
+    day = one(marts, "SELECT * FROM daily_performance WHERE tenant = 'acme'")
     assert (day["day"], day["decisions"], day["long_signals"], day["wait_signals"]) == (DAY, 2, 1, 1)
     assert (day["trades_opened"], day["trades_closed"], day["win_share"], day["profit_factor"]) == (1, 1, 1.0, None)
     assert (day["net_pnl"], day["total_r"]) == (Decimal("14.30"), 1.5)
@@ -299,14 +327,27 @@ def test_the_marts_of_the_ledger_hold_accounts_strategies_tenants_and_scopes(mar
     assert one(marts, "SELECT * FROM account_equity")["closing_balance"] == Decimal("10014.30")
     assert one(marts, "SELECT * FROM strategy_equity")["balance"] == Decimal("14.30")
     assert one(marts, "SELECT * FROM tenant_equity")["equity"] == Decimal("10014.30")
-    scopes = marts.sql("SELECT scope, scope_name FROM performance_by_scope ORDER BY ALL").fetchall()
+    scopes = marts.sql("SELECT DISTINCT scope, scope_name FROM performance_by_scope ORDER BY ALL").fetchall()
     assert scopes == [("account", ""), ("model", "m1"), ("strategy", "s1"), ("symbol", "EURUSD")]
     ended = one(marts, "SELECT * FROM fct_outcomes")
     assert (ended["exit_reason"], ended["model_version"], ended["labelled_barrier"]) == ("target", "m1", "target")
 
 
+def test_a_day_of_losses_has_a_profit_factor_of_0_in_every_mart(marts: duckdb.DuckDBPyConnection) -> None:
+    question = "SELECT DISTINCT profit_factor FROM {} WHERE tenant = 'beta'"
+    for mart in ("daily_performance", "performance_by_scope", "model_performance"):
+        assert one(marts, question.format(mart)) == {"profit_factor": 0.0}, mart
+
+
+def test_a_model_has_its_training_and_its_verdict_whoever_it_decides_for(marts: duckdb.DuckDBPyConnection) -> None:
+    model = one(marts, "SELECT * FROM model_performance WHERE tenant = 'beta'")
+    assert (model["verdict"], model["release_id"], model["blend"]) == ("promoted", "r1", 0.5)
+    assert model["training_rows"] == 100
+    assert (model["decisions"], model["scored_candidates"], model["trades"], model["net_pnl"]) == (1, 1, 1, LOSS)
+
+
 def test_a_model_is_held_against_what_came(marts: duckdb.DuckDBPyConnection) -> None:
-    model = one(marts, "SELECT * FROM model_performance WHERE model_version = 'm1'")
+    model = one(marts, "SELECT * FROM model_performance WHERE model_version = 'm1' AND tenant = 'acme'")
     assert (model["verdict"], model["release_id"]) == ("promoted", "r1")
     assert (model["scored_candidates"], model["judged_candidates"]) == (2, 2)
     assert model["brier_score"] == pytest.approx(0.25**2)
@@ -322,6 +363,10 @@ def test_a_cent_that_went_missing_anywhere_fails_the_conservation_test_of_the_pl
     assert torn["nodes"] == dict.fromkeys(CONSERVED, "fail")
     # Once for the cent between two days and once for the day that is missing.
     assert torn["failures"]["days_follow_each_other"] == 2
+
+
+def test_a_lost_verdict_and_a_lost_profit_factor_fail_the_test_of_their_mart(built: Built) -> None:
+    assert built.results[4]["nodes"] == dict.fromkeys(SPOILT, "fail")
 
 
 def test_staging_is_never_a_view() -> None:

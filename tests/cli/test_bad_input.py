@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from played import environment, trading
 from said import Say
 
 from trading_assets.cli.environment import beside_python
+from trading_assets.store.home import Home
 
 UNKNOWN = "01KED7JKR0JPBXQVPXAXYTRMF9"
 
@@ -73,6 +75,31 @@ def test_a_home_in_which_nothing_has_run(say: Say, tmp_path: Path, command: list
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.fixture
+def traded(tmp_path: Path) -> Home:
+    """A home with a journal of one day and nothing made of it."""
+    home = Home(tmp_path / "traded")
+    folder = home.raw / "tenant=t" / "account=a" / "stream=market" / "date=2026-01-05" / "hour=10"
+    folder.mkdir(parents=True)
+    (folder / "live-00000001.ndjson").write_text("")
+    return home
+
+
+@pytest.mark.parametrize("command", ["trace", "explain"])
+@pytest.mark.parametrize("identifier", ["7" + "Z" * 25, "A" * 5_000, "no id"])
+def test_an_id_that_is_none(say: Say, traded: Home, command: str, identifier: str) -> None:
+    said = say(command, identifier, "--home", traded.root)
+    assert said.code == 1
+    assert "is not an id: expected 26 characters of Crockford base32" in said.sentence
+    assert len(said.sentence) < 400
+
+
+def test_a_number_of_5000_digits_leads_nowhere_and_is_not_told_in_full(say: Say, traded: Home) -> None:
+    said = say("trace", "9" * 5_000, "--home", traded.root)
+    assert said.code == 1
+    assert said.sentence.startswith("tracing " + "9" * 40 + "... (5000 characters): nothing of that id is in the lake;")
+
+
 @pytest.mark.parametrize("arguments", [[], [UNKNOWN, "--day", "2026-01-05"]])
 def test_explain_takes_a_signal_or_a_day(say: Say, tmp_path: Path, arguments: list[str]) -> None:
     said = say("explain", *arguments, "--home", tmp_path)
@@ -111,6 +138,24 @@ def test_a_range_that_has_no_partitions(say: Say, tmp_path: Path, first: str, la
         f"running job ingest: {first} to {last} is no range of days from 2026-01-01 to today; "
         "name the first day with --from and the last with --to, or set TRADING_FIRST_DATE for earlier ones."
     )
+
+
+def test_a_backfill_while_another_runs(say: Say, traded: Home) -> None:
+    traded.cursors.mkdir()
+    with FileLock(traded.cursors / "backfill.lock"):
+        said = say("backfill", "--home", traded.root)
+    assert said.code == 1
+    assert said.sentence == (f"backfilling {traded.root}: another backfill runs in this home; wait for its end.")
+    assert not traded.postgres.exists()
+    assert not traded.lake.exists()
+
+
+def test_a_backup_to_a_place_that_is_none(say: Say, traded: Home, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for target in (tmp_path / "file" / "x", Path("/proc/x")):
+        said = say("backup", target, "--without-databases", "--home", traded.root)
+        assert said.code == 1
+        assert said.sentence.startswith(f"writing a backup to {target}: ")
 
 
 def test_a_day_that_is_none(say: Say, tmp_path: Path) -> None:

@@ -67,6 +67,15 @@ def test_a_table_says_everything_about_itself(declared) -> None:  # type: ignore
         assert is_allowed(column.dtype), column.name
 
 
+TOLD_AGAIN = {"raw_bars", "raw_decisions", "raw_decision_timings", "raw_deals", "raw_outcomes"}
+"""Raw tables of what can be journalled again, so that its name alone is no key."""
+
+
+def test_the_grain_of_what_can_be_told_again_is_a_telling() -> None:
+    told = {declared.name for declared in EVERY_TABLE if declared.grain.startswith("One row per telling of ")}
+    assert told == TOLD_AGAIN
+
+
 def test_names_say_their_type() -> None:
     for declared in EVERY_TABLE:
         for column in declared.columns:

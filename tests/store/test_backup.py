@@ -174,7 +174,43 @@ def test_a_copy_the_disk_changed_while_it_was_written_gets_no_name(
     target = tmp_path / "copy.tar.zst"
     with pytest.raises(StateError):
         copied(home, target)
-    assert not target.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no limit of a file's size to fill up")
+def test_a_backup_onto_a_full_disk_is_a_sentence_and_leaves_no_part(home: Home, tmp_path: Path) -> None:
+    import resource
+
+    places = tmp_path / "places"
+    places.mkdir()
+    (home.root / "models").mkdir()
+    (home.root / "models" / "model.txt").write_bytes(os.urandom(200_000))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(InputError, match=r"copy.tar.zst: File too large; make room"):
+            copied(home, places / "copy.tar.zst")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(places.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["file/copy.tar.zst", "file/folder/copy.tar.zst", "x" * 300, "cycle/copy.tar.zst"])
+def test_a_place_that_cannot_be_written_to_is_a_sentence(home: Home, tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "cycle").symlink_to(tmp_path / "cycle")
+    with pytest.raises(InputError, match="make room, mend permissions, or name another place"):
+        copied(home, tmp_path / place)
+    assert (tmp_path / "file").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cycle", "file", "home"]
+
+
+def test_a_file_of_the_home_that_cannot_be_read_is_named_and_no_part_stays(home: Home, tmp_path: Path) -> None:
+    (home.root / "terminal" / "other.db").write_text("no database at all")
+    (tmp_path / "places").mkdir()
+    with pytest.raises(InputError, match="file is not a database"):
+        copied(home, tmp_path / "places" / "copy.tar.zst")
+    assert list((tmp_path / "places").iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["../outside.txt", "/outside.txt", "C:/outside.txt", "lake/../../outside.txt"])

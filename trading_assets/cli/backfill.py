@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from trading_assets import __version__
 from trading_assets.cli.environment import running
 from trading_assets.cli.screen import OUT
-from trading_assets.core.errors import InputError
+from trading_assets.core.errors import InputError, StateError
 from trading_assets.core.records.record import Stream
 from trading_assets.store.files import replace_atomically
 from trading_assets.store.home import Home
@@ -46,7 +49,8 @@ class Piece:
 def backfill(home: Home, first: date | None, last: date | None, piece_days: int = PIECE_DAYS) -> dict[str, Any]:
     """Do every piece that is not done; return how many days and pieces there were, and how many were done before.
 
-    Without days: all the journals have. Raises InputError for a range the journals have nothing of.
+    Without days: all the journals have. Raises InputError for a range the journals have nothing of, StateError while
+    another backfill runs: who started PostgreSQL stops it at the end, under whoever else works there.
     """
     days = journal_days(home)
     if not days:
@@ -57,13 +61,36 @@ def backfill(home: Home, first: date | None, last: date | None, piece_days: int 
             "backfilling", f"{first} to {last}", f"the journals reach from {days[0]} to {days[-1]}",
             "name the first day with --from and the last with --to within them",
         )  # fmt: skip
-    noted = home.cursors / "backfill.json"
-    pieces = list(pieces_of(first, last, piece_days))
+    with _alone(home):
+        return _backfilled(home, days[0], list(pieces_of(first, last, piece_days)))
+
+
+@contextmanager
+def _alone(home: Home) -> Iterator[None]:
+    """Have no other backfill in this home while the block runs. Raises StateError while there is one."""
+    lock = FileLock(home.cursors / "backfill.lock", timeout=0)
+    try:
+        home.cursors.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise StateError("backfilling", home.root, "another backfill runs in this home", "wait for its end") from error
+    except OSError as error:
+        raise InputError(
+            "backfilling", home.root, f"{error.strerror or error} ({home.cursors})", "mend its permissions"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _backfilled(home: Home, begin: date, pieces: list[Piece]) -> dict[str, Any]:
+    first, last, noted = pieces[0].first, pieces[-1].last, home.cursors / "backfill.json"
     named = _done(noted, first, last)
     # What has grown is not done whatever the note says. Days that the piece cut off began are written by it again.
     due = grown_days(home)
     done = [one for one in pieces if one.name in named and (one.job != "ingest" or not due & set(_days(one)))]
-    with running(home, days[0]):
+    with running(home, begin):
         _run(home, pieces, list(done), noted)
     noted.unlink(missing_ok=True)
     return {"first": first, "last": last, "days": (last - first).days + 1, "pieces": len(pieces), "done_before": len(done)}  # fmt: skip

@@ -12,7 +12,16 @@ from trading_assets import __version__
 from trading_assets.cli.progress import step, steps
 from trading_assets.core.errors import InputError
 from trading_assets.store import postgres_dump
-from trading_assets.store.backup import DUMPS, SUFFIX, Manifest, check_backup, staged, unpack, write_backup
+from trading_assets.store.backup import (
+    DUMPS,
+    SUFFIX,
+    Manifest,
+    check_backup,
+    check_place,
+    staged,
+    unpack,
+    write_backup,
+)
 from trading_assets.store.home import Home
 from trading_assets.store.postgres import open_databases
 
@@ -20,10 +29,11 @@ from trading_assets.store.postgres import open_databases
 def backup(home: Home, target: Path, *, with_databases: bool) -> dict[str, Any]:
     """Copy the home into the file `target`, or into a file named by the time when it is a folder."""
     made_at = datetime.now(UTC)
-    if target.is_dir():
+    if os.path.isdir(target):  # it does not raise
         target = target / f"trading-{made_at:%Y%m%dT%H%M%SZ}{SUFFIX}"
     if target.resolve().is_relative_to(home.root):
         raise InputError("writing a backup to", target, "that is inside the home itself", "name a place outside of it")
+    check_place(target)  # before the databases are dumped for it
     with steps() as progress, tempfile.TemporaryDirectory() as scratch:
         dumps: dict[str, Path] = {}
         if with_databases:

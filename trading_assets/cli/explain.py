@@ -19,7 +19,7 @@ from trading_assets.core.decisions.strategy import Strategy
 from trading_assets.core.errors import InputError, StateError
 from trading_assets.core.features.feature_set import FEATURE_SETS, FeatureSet
 from trading_assets.core.features.window import ChartWindow, combined_sha256, instant, milliseconds
-from trading_assets.core.ids import ulid_time
+from trading_assets.core.ids import shown, ulid_time
 from trading_assets.core.records.decisions import Decision
 from trading_assets.core.records.trading import StrategyLoad
 from trading_assets.core.release import RULES_ONLY, RULES_ONLY_ID, Release
@@ -45,7 +45,7 @@ def explain_signal(home: Home, signal_id: str) -> Explained:
         day = ulid_time(signal_id).date()
     except ValueError as error:
         raise InputError(
-            "explaining", signal_id, str(error), "take a signal id from a table or `trading status`"
+            "explaining", shown(signal_id), str(error), "take a signal id from a table or `trading status`"
         ) from error
     for decision in decisions_of(home, [day, day + timedelta(days=1)]):
         if decision.signal_id == signal_id:

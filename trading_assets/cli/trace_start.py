@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 import polars as pl
 
 from trading_assets.core.errors import InputError
-from trading_assets.core.ids import is_magic, ulid_time
+from trading_assets.core.ids import is_magic, shown, ulid_time
 from trading_assets.store.lake_rows import Ask, LakeRows, Row
 
 # Ids of ours, by the table and the columns that hold them: the time in front says on which days.
@@ -52,7 +52,7 @@ def found_signal(rows: LakeRows, identifier: str) -> Row:
         near = near_days(ulid_time(identifier))
     except ValueError as error:
         raise InputError(
-            "tracing", identifier, f"{error}, a number of the terminal, a model or a release",
+            "tracing", shown(identifier), f"{error}, a number of the terminal, a model or a release",
             "take an id from `trading status` or a table",
         ) from error  # fmt: skip
     found = _leading(rows, TIMED, identifier, near)
@@ -68,7 +68,7 @@ def _of_number(rows: LakeRows, number: str) -> Row:
     signals = {row["signal_id"] for row in found if row["signal_id"] is not None}
     if found and not signals:
         raise InputError(
-            "tracing", number, f"it is of {found[0]['date']} and not ours: no decision of this account led to it",
+            "tracing", shown(number), f"it is of {found[0]['date']} and not ours: no decision of this account led to it",
             "look it up in the table raw_deals",
         )  # fmt: skip
     return _only_one(rows, number, signals)
@@ -91,12 +91,12 @@ def _leading(
 def _only_one(rows: LakeRows, identifier: str, signals: set[str]) -> Row:
     if len(signals) > 1:
         raise InputError(
-            "tracing", identifier, f"it leads to {len(signals)} decisions: {', '.join(sorted(signals)[:5])}",
+            "tracing", shown(identifier), f"it leads to {len(signals)} decisions: {', '.join(sorted(signals)[:5])}",
             "trace one of them",
         )  # fmt: skip
     # By the decision's own id: what names it may be of the day after.
     days = sorted({day for signal in signals for day in near_days(ulid_time(signal))})
     (found,) = rows.ask(Ask("signals", pl.col("signal_id").is_in(sorted(signals)), days)) if signals else ([],)
     if not found:
-        raise InputError("tracing", identifier, "nothing of that id is in the lake", HINT)
+        raise InputError("tracing", shown(identifier), "nothing of that id is in the lake", HINT)
     return found[0]

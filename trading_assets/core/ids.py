@@ -14,6 +14,9 @@ _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _TO_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", _ALPHABET.encode())
 _VALUES = {letter: value for value, letter in enumerate(_ALPHABET)}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# A ULID reaches to 10889, our calendar to the end of 9999: what an id names has days before and after it.
+_END_MS = (datetime(9999, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+_SHOWN = 40
 
 
 def ulid(at: datetime, *parts: str) -> str:
@@ -22,8 +25,8 @@ def ulid(at: datetime, *parts: str) -> str:
     Layout: https://github.com/ulid/spec. `at` must be aware; it is truncated to milliseconds.
     """
     milliseconds = (at - _EPOCH) // timedelta(milliseconds=1)
-    if not 0 <= milliseconds < 1 << 48:
-        raise ValueError(f"{at} lies outside the range of a ULID; pass a time between 1970 and 10889")
+    if not 0 <= milliseconds < _END_MS:
+        raise ValueError(f"{at} lies outside the range of an id; pass a time between 1970 and 9998")
     return "".join([_ALPHABET[(milliseconds >> shift) & 31] for shift in range(45, -1, -5)]) + _digest(parts)
 
 
@@ -34,12 +37,23 @@ def _digest(parts: tuple[str, ...]) -> str:
 
 def ulid_time(identifier: str) -> datetime:
     """Return the instant a ULID carries. Raises ValueError for text that is not one."""
-    if len(identifier) != 26 or identifier[0] > "7" or any(letter not in _VALUES for letter in identifier):
-        raise ValueError(f"{identifier!r} is not an id: expected 26 characters of Crockford base32")
-    milliseconds = 0
-    for letter in identifier[:10]:
-        milliseconds = milliseconds << 5 | _VALUES[letter]
+    milliseconds = _END_MS
+    if len(identifier) == 26 and all(letter in _VALUES for letter in identifier):
+        milliseconds = 0
+        for letter in identifier[:10]:
+            milliseconds = milliseconds << 5 | _VALUES[letter]
+    if milliseconds >= _END_MS:
+        raise ValueError(
+            f"{shown(identifier)!r} is not an id: expected 26 characters of Crockford base32 with a time before 9999"
+        )
     return _EPOCH + timedelta(milliseconds=milliseconds)
+
+
+def shown(identifier: str) -> str:
+    """Return what a person gave as an id so that a sentence can hold it: the start of a long one, and its length."""
+    if len(identifier) <= _SHOWN:
+        return identifier
+    return f"{identifier[:_SHOWN]}... ({len(identifier)} characters)"
 
 
 def signal_id(
@@ -77,7 +91,7 @@ def magic(signal: str, purpose: str) -> int:
 
 def is_magic(number: str) -> bool:
     """Return whether a magic number is one of ours by its making; another program's passes once in 65,536 times."""
-    if not (number.isascii() and number.isdigit()) or int(number) >= 1 << 63:
+    if not (number.isascii() and number.isdigit() and len(number) < 20) or int(number) >= 1 << 63:
         return False
     intent, check = divmod(int(number), 1 << 16)
     return intent > 0 and check == _check_of(intent)

@@ -19,7 +19,7 @@ import sqlite3
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal
@@ -75,21 +75,61 @@ def write_backup(
 ) -> Manifest:
     """Write a copy of the home to `target` and read it back; it has its name only once it is right.
 
-    `dumps` are files of the databases by name. Raises InputError when `target` exists, OSError when it cannot be written.
+    `dumps` are files of the databases by name. Raises InputError when `target` exists or cannot be written; nothing of it
+    stays then.
     """
-    if target.exists():
-        raise InputError("writing a backup to", target, "there is a file already", "name another one")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    with part.open("wb") as file:
-        with zstandard.ZstdCompressor(level=3).stream_writer(file, closefd=False) as packed:
-            manifest = _pack(home, packed, Manifest(made_at=made_at, code_version=code_version, home=str(home.root), files=()), dumps, tell)  # fmt: skip
-        file.flush()
-        os.fsync(file.fileno())
-    check_backup(part, lambda share, name: tell((1.0 + share) / 2, name))
-    part.replace(target)
-    sync_folder(target.parent)
+    empty = Manifest(made_at=made_at, code_version=code_version, home=str(home.root), files=())
+    with _written(target) as part:
+        with part.open("wb") as file:
+            with zstandard.ZstdCompressor(level=3).stream_writer(file, closefd=False) as packed:
+                manifest = _pack(home, packed, empty, dumps, tell)
+            file.flush()
+            os.fsync(file.fileno())
+        check_backup(part, lambda share, name: tell((1.0 + share) / 2, name))
     return manifest
+
+
+def check_place(target: Path) -> None:
+    """Raise InputError when there is a file already, or none can be written there; makes the folder."""
+    with _told(target):
+        if target.exists():
+            raise InputError("writing a backup to", target, "there is a file already", "name another one")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+
+
+@contextmanager
+def _written(target: Path) -> Iterator[Path]:
+    """Give the file to write to; it gets the target's name when the block ends well, else it is removed."""
+    check_place(target)
+    part = target.with_name(target.name + ".part")
+    with _told(target):
+        try:
+            yield part
+            part.replace(target)
+        except BaseException:
+            with suppress(OSError):
+                part.unlink()
+            raise
+        sync_folder(target.parent)
+
+
+@contextmanager
+def _told(target: Path) -> Iterator[None]:
+    """Tell what the system refuses in a sentence. A file of the home that cannot be read is named in it."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        named = Path(str(getattr(error, "filename", None) or target))
+        problem = str(getattr(error, "strerror", None) or error)
+        if isinstance(error, FileExistsError):
+            problem = f"{named} is not a folder"
+        elif named.parent != target.parent:
+            problem += f" ({named})"
+        raise InputError(
+            "writing a backup to", target, problem, "make room, mend permissions, or name another place"
+        ) from error
 
 
 def check_backup(archive: Path, tell: Tell) -> Manifest:

@@ -49,7 +49,7 @@ closed_on_day as (
         closed_day as day,
         count(*) as trades_closed,
         count(*) filter (is_win) as wins,
-        cast(sum(net_pnl) filter (net_pnl > 0) as double) as won,
+        cast(coalesce(sum(net_pnl) filter (net_pnl > 0), 0) as double) as won,
         -cast(sum(net_pnl) filter (net_pnl < 0) as double) as lost,
         sum(result_r) as total_r,
         avg(result_r) as mean_r,

@@ -61,7 +61,7 @@ traded as (
         count(*) filter (is_win) as wins,
         sum(net_pnl) as net_pnl,
         avg(cast(net_pnl as double)) filter (not is_open) as average_net_pnl,
-        cast(sum(net_pnl) filter (net_pnl > 0 and not is_open) as double)
+        cast(coalesce(sum(net_pnl) filter (net_pnl > 0 and not is_open), 0) as double)
         / nullif(-cast(sum(net_pnl) filter (net_pnl < 0 and not is_open) as double), 0) as profit_factor,
         sum(result_r) as total_r,
         avg(result_r) as mean_r
@@ -112,11 +112,12 @@ joined as (
         traded.total_r,
         traded.mean_r
     from versions
-    left join models using (tenant, model_version)
-    left join promotions using (tenant, model_version)
-    left join decided using (tenant, model_version)
-    left join scored using (tenant, model_version)
-    left join traded using (tenant, model_version)
+    -- Trained and judged once, whoever it decides for: the asset half's judgements have a tenant of their own.
+    left join models on versions.model_version = models.model_version
+    left join promotions on versions.model_version = promotions.model_version
+    left join decided on versions.tenant = decided.tenant and versions.model_version = decided.model_version
+    left join scored on versions.tenant = scored.tenant and versions.model_version = scored.model_version
+    left join traded on versions.tenant = traded.tenant and versions.model_version = traded.model_version
 )
 
 select * from joined

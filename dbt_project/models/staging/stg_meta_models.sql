@@ -1,4 +1,5 @@
--- A model that was trained again from the same rows has the same version: the latest evaluation counts.
+-- A model that was trained again from the same rows has the same version: the latest evaluation counts. A model may decide for other
+-- tenants than the one whose row it was trained on first.
 with source as (
     select * from {{ source('lake', 'meta_models') }}
 ),
@@ -17,7 +18,7 @@ renamed as (
         expectancy_r,
         selected_expectancy_r
     from source
-    qualify row_number() over (partition by tenant, model_version order by trained_at desc, account) = 1
+    qualify row_number() over (partition by model_version order by trained_at desc, tenant, account) = 1
 )
 
 select * from renamed

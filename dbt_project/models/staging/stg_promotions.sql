@@ -1,4 +1,5 @@
--- The latest judgement on each model that decided anything.
+-- The latest judgement on each model that decided anything. A version is the hash of the model: whose tenant it is told under, the
+-- asset half's own, says nothing.
 with source as (
     select * from {{ source('lake', 'promotions') }}
 ),
@@ -6,14 +7,13 @@ with source as (
 renamed as (
     select
         model_version,
-        tenant,
         judged_at,
         verdict,
         release_id,
         blend
     from source
     where action <> 'hold'
-    qualify row_number() over (partition by tenant, model_version order by judged_at desc, account) = 1
+    qualify row_number() over (partition by model_version order by judged_at desc, account) = 1
 )
 
 select * from renamed

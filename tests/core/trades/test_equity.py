@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from slow_ledger import closed, last_told, minutes, net
 
+from trading_assets.core.columns.ledger import equity_daily
 from trading_assets.core.trades.account_days import account_days
 from trading_assets.core.trades.currencies import rates, reporting_currencies
 from trading_assets.core.trades.equity import (
@@ -89,6 +90,9 @@ def test_a_day_on_which_nothing_moved_has_its_row_and_time_under_water_goes_on()
     assert days["date"].to_list() == DAYS
     assert days["under_water_s"].to_list()[:2] == [14 * 3600.0, 38 * 3600.0]
     assert set(days["max_drawdown"]) == {Decimal("20.35")}
+    # The longest was never seen at a minute: nothing moved after it. The column says that the day's end counts.
+    assert days["longest_under_water_s"].to_list()[:2] == [14 * 3600.0, 38 * 3600.0]
+    assert equity_daily.column("longest_under_water_s").description.endswith(", or at its end.")
 
 
 def test_each_day_has_its_line() -> None:

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trading_assets.core.columns.raw import columns_of
 from trading_assets.core.errors import StateError
 from trading_assets.core.ids import trade_id
 from trading_assets.core.records.decisions import Candidate, Decision
-from trading_assets.core.records.trading import Deal
+from trading_assets.core.records.trading import Deal, Outcome
 from trading_assets.core.trades.outcomes import END_OF_TEST, exit_reason, exits_of, is_closed, outcome
 from trading_assets.core.trades.path import PathSummary
 
@@ -104,6 +105,14 @@ def test_a_target_hit_is_two_r() -> None:
         1.0,
         12,
     )
+
+
+def test_a_fill_that_slipped_changes_the_entry_and_not_what_one_r_is() -> None:
+    result = settled([deal("IN", 1.0853, slippage_points=3.0), deal("OUT", 1.0870, minutes=30, reason="TP")])
+    assert result.risk_unit == CANDIDATE.risk_unit == 0.0010
+    assert abs(result.entry_price - result.stop_price) == pytest.approx(0.0013)
+    (column,) = columns_of(Outcome, "risk_unit")
+    assert "from the decided entry to its stop; from entry_price it differs" in column.description
 
 
 def test_partial_fills_and_partial_closes_are_averaged_by_volume() -> None:

@@ -136,6 +136,14 @@ def test_pips_are_counted_the_way_of_the_trade(
     assert of_account(rows)[0]["pips"] == pytest.approx(pips)
 
 
+def test_sortino_divides_by_the_falls_over_all_days_as_its_column_says() -> None:
+    last = of_account(traded([0.02, -0.01, 0.01, -0.03]))[-1]
+    falls = ((0.01**2 + 0.03**2) / 4) ** 0.5
+    assert last["sortino_ratio"] == pytest.approx(-0.0025 / falls * 252**0.5)
+    said = performance_table.column("sortino_ratio").description
+    assert "the mean square of the returns, with positive ones as zero" in said
+
+
 def test_what_cannot_be_divided_is_null() -> None:
     (one_day,) = of_account(list(ONE_TRADE))
     for name in ("sharpe_ratio", "sortino_ratio", "calmar_ratio", "pnl_volatility", "annual_return_share"):

@@ -71,7 +71,7 @@ _WORST = (
     share("max_drawdown_share", "Largest drawdown of the day as a share of the high-water mark.", "share", _EQUITY),
     number(
         "longest_under_water_s",
-        "Longest time under water at any minute of the day.",
+        "Longest time under water at any minute of the day with a deal or a mark, or at its end.",
         "s",
         _EQUITY,
         lowest=0.0,
@@ -319,7 +319,7 @@ performance_daily = table(
         _ratio("pnl_volatility", "Standard deviation (n - 1) of the daily net P&L; null before the second day.", "account currency"),
         _ratio("annual_return_share", "Compounded daily returns, carried on to 252 days; null before the second day or when everything is lost. Of a few days it says little.", "share a year"),
         _ratio("sharpe_ratio", "Mean over standard deviation (n - 1) of the daily returns, times the root of 252, no rate deducted; null before the second day or when they do not differ."),
-        _ratio("sortino_ratio", "Mean of the daily returns over the root of the mean square of the negative ones, times the root of 252; null before the second day or without a negative one."),
+        _ratio("sortino_ratio", "Mean of the daily returns over the root of the mean square of the returns, with positive ones as zero (downside deviation of Sortino and Price, 1994), times the root of 252; null before the second day or without a negative one."),
         _ratio("calmar_ratio", "Annual return over largest drawdown of the compounded returns; null before the second day or without a drawdown."),
         share("max_drawdown_share", "Largest fall of the compounded daily returns below their highest so far, the start included.", "share", _PERFORMANCE, nullable=True),
     ),

@@ -326,7 +326,7 @@ class Versions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Decision(Record, frozen=True, kw_only=True, tag="decision"):
-    """One decision at one closed bar, also the decision not to trade. One row per signal."""
+    """One decision at one closed bar, also the decision not to trade. One row per telling of a decision; the first counts."""
 
     STREAM = "trading"
 
@@ -402,7 +402,7 @@ class Decision(Record, frozen=True, kw_only=True, tag="decision"):
 
 
 class DecisionTiming(Record, frozen=True, kw_only=True, tag="decision_timing"):
-    """Stage times of one decision, beside it so that the decision compares bit for bit. One row per signal."""
+    """Stage times of one decision, beside it so that the decision compares bit for bit. One row per telling of a decision."""
 
     STREAM = "trading"
 

@@ -57,7 +57,7 @@ class BookSnapshot(Record, frozen=True, kw_only=True, tag="book"):
 
 
 class Bar(Record, frozen=True, kw_only=True, tag="bar"):
-    """One closed bar, bid-based with the ask and the spread beside it. One row per symbol, timeframe and open."""
+    """One closed bar, bid-based with the ask and the spread beside it. One row per telling of a bar; the first counts."""
 
     STREAM = "market"
 

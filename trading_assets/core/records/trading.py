@@ -144,7 +144,7 @@ class Order(Record, frozen=True, kw_only=True, tag="order"):
 
 
 class Deal(Record, frozen=True, kw_only=True, tag="deal"):
-    """One deal of the broker: a fill, or a balance operation. One row per account and deal ticket."""
+    """One deal of the broker: a fill, or a balance operation. One row per telling of a deal; of its money the last counts, else the first."""
 
     STREAM = "trading"
 
@@ -253,7 +253,7 @@ class Mark(Record, frozen=True, kw_only=True, tag="mark"):
 
 
 class Outcome(Record, frozen=True, kw_only=True, tag="outcome"):
-    """How a trade ended. One row per trade."""
+    """How a trade ended. One row per telling of an ending; the first counts."""
 
     STREAM = "trading"
 
@@ -277,7 +277,14 @@ class Outcome(Record, frozen=True, kw_only=True, tag="outcome"):
     exit_price: Annotated[float, doc("Average exit price.", "price", "deals")]
     stop_price: Annotated[float, doc("Stop loss at entry.", "price", "decision")]
     target_price: Annotated[float, doc("Take profit at entry.", "price", "decision")]
-    risk_unit: Annotated[float, doc("1 R: distance from entry to stop, stored at entry.", "price", "decision")]
+    risk_unit: Annotated[
+        float,
+        doc(
+            "1 R: distance from the decided entry to its stop; from entry_price it differs by what the fill slipped.",
+            "price",
+            "decision",
+        ),
+    ]
     gross_pnl: Annotated[Decimal, doc("Sum of the deals' profit.", "account currency", "deals")]
     commission: Annotated[
         Decimal, doc("Commission of all deals of the trade, negative when paid.", "account currency", "deals")

@@ -9,7 +9,8 @@ Definitions, for every scope alike:
                        Days without capital are no observations. The scopes of an account share its capital, so their
                        returns add up to the account's
     Sharpe             mean / standard deviation (n - 1) of the returns, times the root of 252. No rate is deducted
-    Sortino            mean of the returns over the root of the mean square of the negative ones, times the root of 252
+    Sortino            mean of the returns over the root of the mean square of the returns, with positive ones as zero (the
+                       downside deviation of Sortino and Price, 1994: over all observations), times the root of 252
     max drawdown       largest fall of the compounded returns below their highest so far, the start included
     Calmar             compounded return a year (252 observations) over max drawdown
     profit factor      net profit of the winning trades over net loss of the others
