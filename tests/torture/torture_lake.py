@@ -85,7 +85,9 @@ def _round(home: Home, sound: Home, chance: random.Random, blows: int, counts: C
         counts["self-checks"] += 1
         # A bit that changes no row cannot be told without the seals of its table.
         bare = [one.split()[3] for one in told if "seals of" in one]
-        is_silent = all("seals of" in one or any(f"a file of {table} of" in one for table in bare) for one in told)
+        is_silent = all(
+            "seals of" in one or any(f"a bit flipped in a file of {table} of" in one for table in bare) for one in told
+        )
         if not found and not is_silent:
             failures.append(f"{'; '.join(told)}: nothing was found")
         if standing:
