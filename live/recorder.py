@@ -128,6 +128,7 @@ class Recorder:
                 change=change.change,
                 effect=change.effect,
                 cause=change.cause,
+                symbol=change.symbol,
             )
             for change in changes
         ]

@@ -111,7 +111,7 @@ class Past:
                     if isinstance(record, Decision):
                         books.trades.expect(record)
                     risk = record.inputs.risk
-                    books.risk.restore(risk, record.inputs.account_state.equity, record.decided_at)
+                    books.risk.restore(risk, record.inputs.account_state.equity, record.decided_at, record.symbol)
                 case Order():
                     self._restore_order(books, record)
                 case Mark():

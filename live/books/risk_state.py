@@ -16,7 +16,7 @@ from trading_assets.core.decisions import breakers
 from trading_assets.core.decisions.breakers import BreakerChange, KeptBreaker
 from trading_assets.core.decisions.strategy import BreakerLimits
 from trading_assets.core.records.decisions import BreakerState, RiskState
-from trading_assets.core.records.trading import BreakerEvent, StrategyLoad
+from trading_assets.core.records.trading import BreakerEvent, StrategyLoad, SymbolBreaker
 
 _HOUR = timedelta(hours=1)
 # Slippage is judged on the last fills, entries and exits together.
@@ -64,8 +64,13 @@ class RiskBook:
         return self._equity_at
 
     @property
+    def kept(self) -> tuple[KeptBreaker, ...]:
+        """Breakers tripped now, each with the symbol it concerns."""
+        return self._kept
+
+    @property
     def tripped(self) -> tuple[BreakerState, ...]:
-        """Breakers tripped now."""
+        """States of the breakers tripped now, those of single symbols included."""
         return tuple(kept.state for kept in self._kept)
 
     @property
@@ -73,8 +78,13 @@ class RiskBook:
         """Slippage of the last fills."""
         return tuple(self._slippage)
 
-    def is_tripped(self, breaker: str) -> bool:
-        return any(kept.state.breaker == breaker for kept in self._kept)
+    def is_tripped(self, breaker: str, symbol: str | None = None) -> bool:
+        """Return whether a breaker is tripped; `symbol` asks for one of a symbol alone."""
+        return any(kept.state.breaker == breaker and symbol in (None, kept.symbol) for kept in self._kept)
+
+    def tripped_on(self, symbol: str) -> tuple[BreakerState, ...]:
+        """Return the breakers tripped now that concern entries of a symbol."""
+        return tuple(kept.state for kept in self._kept if kept.concerns(symbol))
 
     # --- what happens ---------------------------------------------------------------------------------------------
 
@@ -104,9 +114,14 @@ class RiskBook:
         return self.trip("slippage_anomaly", cause, at) if cause else ()
 
     def state(
-        self, at: datetime, open_positions: int, pending_orders: int, exposure: Exposure | None = None
+        self,
+        at: datetime,
+        open_positions: int,
+        pending_orders: int,
+        exposure: Exposure | None = None,
+        symbol: str = "",
     ) -> RiskState:
-        """Return what a decision at `at` sees; `exposure` is what is held and ordered already."""
+        """Return what the decision of a symbol at `at` sees; `exposure` is what is held and ordered already."""
         if self._equity is not None:
             self._roll(at, self._equity)
         while self._entries and self._entries[0] <= at - _HOUR:
@@ -123,12 +138,16 @@ class RiskBook:
             long_lots=exposure.long_lots if exposure else Decimal(0),
             short_lots=exposure.short_lots if exposure else Decimal(0),
             foreign_positions=exposure.foreign if exposure else 0,
-            breakers=breakers.latched(self._kept, at),
+            breakers=breakers.latched(self._kept, at, symbol),
         )
 
     def marks(self) -> RiskState:
         """Return what is remembered as it is, without letting a day or a week begin: for the record of a start."""
-        held = tuple(kept.state for kept in self._kept if breakers.rule_of(kept.state.breaker).reset_by != "cause")
+        held = tuple(
+            kept.state
+            for kept in self._kept
+            if not kept.symbol and breakers.rule_of(kept.state.breaker).reset_by != "cause"
+        )
         return RiskState(
             open_positions=0,
             pending_orders=0,
@@ -139,30 +158,40 @@ class RiskBook:
             breakers=held,
         )
 
+    def symbol_breakers(self) -> tuple[SymbolBreaker, ...]:
+        """Return what is tripped on single symbols and does not let go by itself: for the record of a start."""
+        return tuple(
+            SymbolBreaker(
+                symbol=kept.symbol, breaker=kept.state.breaker, effect=kept.state.effect, cause=kept.state.cause
+            )
+            for kept in self._kept
+            if kept.symbol and breakers.rule_of(kept.state.breaker).reset_by != "cause"
+        )
+
     # --- breakers -------------------------------------------------------------------------------------------------
 
-    def learn(self, seen: Iterable[BreakerState], at: datetime) -> tuple[BreakerChange, ...]:
-        """Keep what a decision saw trip and let go what has lost its cause."""
-        self._kept, changes = breakers.advance(self._kept, seen, at)
+    def learn(self, seen: Iterable[BreakerState], at: datetime, symbol: str = "") -> tuple[BreakerChange, ...]:
+        """Keep what the decision of a symbol saw trip and let go what has lost its cause."""
+        self._kept, changes = breakers.advance(self._kept, seen, at, symbol)
         return changes
 
-    def trip(self, breaker: str, cause: str, at: datetime) -> tuple[BreakerChange, ...]:
-        """Trip a breaker from outside a decision."""
-        self._kept, changes = breakers.trip(self._kept, breaker, cause, at)
+    def trip(self, breaker: str, cause: str, at: datetime, symbol: str = "") -> tuple[BreakerChange, ...]:
+        """Trip a breaker from outside a decision; one of scope "symbol" on its symbol."""
+        self._kept, changes = breakers.trip(self._kept, breaker, cause, at, symbol)
         return changes
 
-    def reset(self, breaker: str, cause: str) -> tuple[BreakerChange, ...]:
-        """Reset a breaker by a person's word. What it measures starts anew, or it would trip again at once."""
-        self._kept, changes = breakers.reset(self._kept, breaker, cause)
+    def reset(self, breaker: str, cause: str, symbol: str | None = None) -> tuple[BreakerChange, ...]:
+        """Reset a breaker, of one symbol or (None) wherever it is. What it measures starts anew, or it would trip again at once."""
+        self._kept, changes = breakers.reset(self._kept, breaker, cause, symbol)
         if changes:
             self._measure_anew(breaker)
         return changes
 
     # --- recovery -------------------------------------------------------------------------------------------------
 
-    def restore(self, seen: RiskState, equity: Decimal, at: datetime) -> None:
+    def restore(self, seen: RiskState, equity: Decimal, at: datetime, symbol: str = "") -> None:
         """Take the marks of the last decision (or start) on record, and breakers that tripped before what is read back."""
-        self._kept = breakers.inherited(self._kept, seen, at)
+        self._kept = breakers.inherited(self._kept, seen.breakers, at, symbol)
         self._equity, self._equity_at = equity, at
         self._high_water_mark = seen.equity_high_water_mark
         self._day, self._day_start = at.date(), seen.day_start_equity
@@ -170,12 +199,14 @@ class RiskBook:
 
     def restore_start(self, start: StrategyLoad) -> None:
         """Take what an earlier start remembered, where nothing younger was read: it may be older than what is read back."""
+        for one in start.symbol_breakers:
+            self._kept = breakers.inherited(self._kept, [one.state], start.known_at, one.symbol)
         if start.risk is None or (
             self._equity_at is not None and self._equity_at >= (start.equity_at or start.known_at)
         ):
             return
         if start.equity is None or start.equity_at is None:
-            self._kept = breakers.inherited(self._kept, start.risk, start.known_at)
+            self._kept = breakers.inherited(self._kept, start.risk.breakers, start.known_at)
         else:
             self.restore(start.risk, start.equity, start.equity_at)
 
@@ -188,9 +219,7 @@ class RiskBook:
         """Take one recorded trip or reset."""
         if event.change == "reset" and breakers.rule_of(event.breaker).reset_by == "person":
             self._measure_anew(event.breaker)
-        self._kept = breakers.remembered(
-            self._kept, event.breaker, event.change, event.effect, event.cause, event.event_at
-        )
+        self._kept = breakers.remembered(self._kept, breakers.change_of(event), event.event_at)
 
     def restore_slippage(self, points: float) -> None:
         """Take one recorded fill; what it tripped is on record itself."""

@@ -100,6 +100,7 @@ class Account:
             risk=self.books.risk.marks(),
             equity=self.books.risk.equity,
             equity_at=self.books.risk.equity_at,
+            symbol_breakers=self.books.risk.symbol_breakers(),
         )
         records: list[Record] = [strategy]
         for intent in self.books.orders.pending():

@@ -95,11 +95,14 @@ class Inbox:
     async def _reset(self, desks: list[Desk], breaker: str) -> tuple[bool, str]:
         if not breaker:
             return False, "name the breaker to reset"
-        tripped = [desk for desk in desks if desk.account.books.risk.is_tripped(breaker)]
+        name, _, named = breaker.partition(":")
+        symbol = named or None
+        tripped = [desk for desk in desks if desk.account.books.risk.is_tripped(name, symbol)]
         if not tripped:
-            held = sorted({state.breaker for desk in desks for state in desk.account.books.risk.tripped})
+            held = sorted({kept.label for desk in desks for kept in desk.account.books.risk.kept})
             return False, f"{breaker} is not tripped; tripped are: {', '.join(held) or 'none'}"
-        self._changed({desk: desk.account.books.risk.reset(breaker, "by a person's command") for desk in tripped})
+        why = "by a person's command"
+        self._changed({desk: desk.account.books.risk.reset(name, why, symbol) for desk in tripped})
         for desk in tripped:
             await desk.tell_halt()
         return True, f"{breaker} is reset on {', '.join(desk.account.name for desk in tripped)}"

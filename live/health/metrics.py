@@ -182,7 +182,10 @@ class Metrics(Collector):
         yield answers
         yield pending
         yield _gauge_of(
-            "trading_breaker_tripped", "Whether a breaker is tripped.", ("account", "breaker"), self._breakers()
+            "trading_breaker_tripped",
+            "Whether a breaker is tripped.",
+            ("account", "breaker", "symbol"),
+            self._breakers(),
         )
 
     def _watched(self) -> Iterator[Metric]:
@@ -211,12 +214,14 @@ class Metrics(Collector):
         return [((name,), float(show(desk))) for name, desk in self._desks.items()]
 
     def _breakers(self) -> Iterator[tuple[tuple[str, ...], float]]:
-        """Every breaker there is, so that one that lets go is seen to; the daemon's own ones while they are tripped."""
+        """Every breaker there is, so that one that lets go is seen to; the daemon's own ones while they are tripped. The symbol is empty for the account's."""
         for name, desk in self._desks.items():
-            tripped = {state.breaker for state in desk.account.books.risk.tripped}
-            kept = [rule.breaker for rule in RULES if rule.scope == "account"]
-            for breaker in dict.fromkeys([*kept, *sorted(tripped)]):
-                yield (name, breaker), float(breaker in tripped)
+            tripped = {(kept.state.breaker, kept.symbol) for kept in desk.account.books.risk.kept}
+            known = [(rule.breaker, "") for rule in RULES if rule.scope == "account"]
+            symbols = desk.account.settings.symbols.values()
+            known += [(rule.breaker, symbol) for rule in RULES if rule.scope == "symbol" for symbol in symbols]
+            for one in dict.fromkeys([*known, *sorted(tripped)]):
+                yield (name, *one), float(one in tripped)
 
 
 def _gauge(name: str, about: str, value: float) -> Metric:

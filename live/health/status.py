@@ -57,7 +57,7 @@ def account_status(desk: Desk, components: Mapping[str, Component]) -> dict[str,
         "foreign_positions": len(books.foreign),
         "balance": account.balance if account else None,
         "equity": account.equity if account else None,
-        "tripped_breakers": {state.breaker: state.cause for state in books.risk.tripped},
+        "tripped_breakers": {kept.label: kept.state.cause for kept in books.risk.kept},
         "is_reconciled": desk.account.reconciliation.is_done_once,
         "latency_us": percentiles(desk.account.trader.stages.total),
         "components": {

@@ -43,6 +43,7 @@ def inputs_of(
             books.open_positions,
             len(books.orders.pending(symbol)),
             books.exposure(symbol, terms.raw_symbols[symbol]),
+            symbol,
         ),
         limits=books.limits,
         is_late=quote.is_late,

@@ -109,7 +109,7 @@ class Sender:
         # were looked at by the decision; the next symbol's may have tripped them with this very entry counted.
         stopping = [
             state.breaker
-            for state in books.risk.tripped
+            for state in books.risk.tripped_on(order.symbol)
             if state.effect == "stop" and rule_of(state.breaker).reset_by != "cause"
         ]
         if stopping:

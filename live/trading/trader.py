@@ -153,7 +153,7 @@ class Trader:
     def _plan(self, decision: Decision) -> tuple[list[Intent], list[Record]]:
         """Plan the orders of a decision, so that the next symbol's decision counts them already."""
         books, recorder = self._books, self._recorder
-        changes = books.risk.learn(decision.breakers, decision.decided_at)
+        changes = books.risk.learn(decision.breakers, decision.decided_at, decision.symbol)
         records: list[Record] = [decision, *recorder.breaker_events(changes, decision.chain_id)]
         intents: list[Intent] = []
         if decision.mode != "execute":

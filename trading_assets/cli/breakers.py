@@ -61,19 +61,22 @@ def standing(home: Home) -> dict[str, Any]:
         for record in _read(home, tenant, account, dates, (BreakerEvent, Decision, StrategyLoad)):
             match record:
                 case BreakerEvent():
-                    kept = breakers.remembered(
-                        kept, record.breaker, record.change, record.effect, record.cause, record.event_at
-                    )
+                    kept = breakers.remembered(kept, breakers.change_of(record), record.event_at)
                 case Decision():
-                    kept = breakers.inherited(kept, record.inputs.risk, record.known_at)
-                case StrategyLoad() if record.risk is not None and not kept:
-                    kept = breakers.inherited(kept, record.risk, record.known_at)
+                    kept = breakers.inherited(kept, record.inputs.risk.breakers, record.known_at, record.symbol)
+                case StrategyLoad():
+                    if record.risk is not None and not kept:
+                        kept = breakers.inherited(kept, record.risk.breakers, record.known_at)
+                    for held in record.symbol_breakers:
+                        kept = breakers.inherited(kept, [held.state], record.known_at, held.symbol)
         accounts[account] = [
             {
                 "breaker": one.state.breaker,
+                "symbol": one.symbol,
                 "effect": one.state.effect,
                 "since": one.tripped_at,
                 "cause": one.state.cause,
+                "label": one.label,
                 "reset": _WORDS[breakers.rule_of(one.state.breaker).reset_by],
             }
             for one in kept
@@ -88,6 +91,7 @@ def history(home: Home) -> dict[str, Any]:
             "at": record.event_at,
             "account": account,
             "breaker": record.breaker,
+            "symbol": record.symbol,
             "change": record.change,
             "effect": record.effect,
             "cause": record.cause,
@@ -112,7 +116,7 @@ def standing_report(result: dict[str, Any]) -> None:
             click.echo(f"{account}: no breaker is tripped")
         for one in tripped:
             click.echo(
-                f"{account}: {one['breaker']} ({one['effect']}) since {one['since']:%Y-%m-%d %H:%M} UTC: {one['cause']}; "
+                f"{account}: {one['label']} ({one['effect']}) since {one['since']:%Y-%m-%d %H:%M} UTC: {one['cause']}; "
                 f"reset {one['reset']}"
             )
     if not result["accounts"]:
@@ -123,10 +127,14 @@ def history_report(result: dict[str, Any]) -> None:
     """Print the history."""
     for one in result["changes"]:
         click.echo(
-            f"{one['at']:%Y-%m-%d %H:%M:%S} UTC {one['account']} {one['breaker']} {one['change']}: {one['cause']}"
+            f"{one['at']:%Y-%m-%d %H:%M:%S} UTC {one['account']} {one['breaker']}{_on(one['symbol'])} {one['change']}: {one['cause']}"
         )
     if not result["changes"]:
         click.echo("No breaker has ever tripped here.")
+
+
+def _on(symbol: str) -> str:
+    return f":{symbol}" if symbol else ""
 
 
 def _unanswered(home: Home, command: CommandName, command_id: str) -> UnavailableError:

@@ -62,6 +62,9 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("clock", {"breakers": (kept_outside("clock"),)}, "seen by the daemon"),
     ("journal", {"breakers": (kept_outside("journal"),)}, "seen by the daemon"),
     ("reconciliation", {"breakers": (kept_outside("reconciliation"),)}, "seen by the daemon"),
+    ("exit_refused", {"breakers": (kept_outside("exit_refused"),)}, "seen by the daemon"),
+    ("entry_refused", {"breakers": (kept_outside("entry_refused"),)}, "seen by the daemon"),
+    ("unknown_position", {"breakers": (kept_outside("unknown_position"),)}, "seen by the daemon"),
 ]
 
 
@@ -170,6 +173,37 @@ def test_only_a_person_resets_what_is_serious(name: str) -> None:
 
 def test_what_concerns_one_decision_is_not_kept() -> None:
     assert advance((), seen("low_confidence", "data"), MONDAY) == ((), ())
+
+
+def test_a_breaker_of_a_symbol_stops_that_symbol_alone_and_is_kept_and_reset_for_each() -> None:
+    kept, changes = trip((), "exit_refused", "not closed", MONDAY, "EURUSD")
+    assert [(change.breaker, change.symbol) for change in changes] == [("exit_refused", "EURUSD")]
+    assert trip(kept, "exit_refused", "again", MONDAY, "EURUSD") == (kept, ())
+    kept, _ = trip(kept, "exit_refused", "not closed either", MONDAY, "XAUUSD")
+    assert [breaker.label for breaker in kept] == ["exit_refused:EURUSD", "exit_refused:XAUUSD"]
+    assert [state.cause for state in latched(kept, MONDAY, "XAUUSD")] == ["not closed either"]
+    assert latched(kept, MONDAY, "USDJPY") == latched(kept, MONDAY) == ()
+    assert advance(kept, seen(), MONDAY + timedelta(days=9), "USDJPY") == (kept, ())
+    assert advance(kept, seen("exit_refused"), MONDAY, "EURUSD") == (kept, ())
+    left, changes = reset(kept, "exit_refused", "closed", "EURUSD")
+    assert [breaker.symbol for breaker in left] == ["XAUUSD"]
+    assert [change.symbol for change in changes] == ["EURUSD"]
+    assert [change.symbol for change in reset(kept, "exit_refused", "by the trader")[1]] == ["EURUSD", "XAUUSD"]
+
+
+def test_a_breaker_of_a_symbol_is_remembered_and_inherited_with_its_symbol() -> None:
+    kept, (change,) = trip((), "exit_refused", "not closed", MONDAY, "EURUSD")
+    assert breakers.remembered((), change, MONDAY) == kept
+    other = msgspec.structs.replace(change, symbol="XAUUSD", change="reset")
+    assert breakers.remembered(kept, other, MONDAY) == kept
+    states = latched(kept, MONDAY, "EURUSD")
+    assert breakers.inherited((), states, MONDAY, "EURUSD") == kept
+    assert breakers.inherited(kept, states, MONDAY + timedelta(days=1), "EURUSD") == kept
+
+
+def test_a_breaker_of_the_account_has_no_symbol() -> None:
+    with pytest.raises(ValueError, match="halt is no symbol's"):
+        trip((), "halt", "by command", MONDAY, "EURUSD")
 
 
 def test_a_latched_stop_is_tripped_although_the_drawdown_is_made_good(market: Any) -> None:

@@ -130,8 +130,24 @@ def start_of(risk: RiskBook, at: datetime) -> StrategyLoad:
     """The record of a start that has this memory."""
     return StrategyLoad(
         tenant="t", account="a", event_at=at, known_at=at, chain_id="c", strategy_version="s", parameters="{}",
-        risk=risk.marks(), equity=risk.equity, equity_at=risk.equity_at,
+        risk=risk.marks(), equity=risk.equity, equity_at=risk.equity_at, symbol_breakers=risk.symbol_breakers(),
     )  # fmt: skip
+
+
+def test_a_breaker_of_a_symbol_is_seen_by_that_symbol_alone_and_survives_a_restart() -> None:
+    old = book()
+    old.trip("exit_refused", "not closed", MONDAY, "EURUSD")
+    new = RiskBook(BreakerLimits())
+    new.restore_start(start_of(old, MONDAY + timedelta(days=30)))
+    for risk in (old, new):
+        assert [kept.label for kept in risk.kept] == ["exit_refused:EURUSD"]
+        assert [state.breaker for state in risk.state(MONDAY, 0, 0, symbol="EURUSD").breakers] == ["exit_refused"]
+        assert risk.state(MONDAY, 0, 0, symbol="XAUUSD").breakers == ()
+        assert risk.tripped_on("XAUUSD") == ()
+        assert risk.is_tripped("exit_refused", "EURUSD")
+        assert not risk.is_tripped("exit_refused", "XAUUSD")
+        assert risk.reset("exit_refused", "closed", "XAUUSD") == ()
+        assert [change.symbol for change in risk.reset("exit_refused", "closed", "EURUSD")] == ["EURUSD"]
 
 
 def test_what_tripped_before_everything_that_is_read_back_is_still_tripped() -> None:

@@ -54,6 +54,18 @@ async def test_a_breaker_is_reset_by_name_and_one_that_is_not_tripped_is_named(
     assert not (await command(home, "breaker_reset")).is_done
 
 
+async def test_a_breaker_of_a_symbol_is_reset_by_its_name_and_symbol(
+    daemon: RunningDaemon, terminal: ScriptedTerminal, home: Path
+) -> None:
+    await terminal.settle(START)
+    risk = daemon.desk().account.books.risk
+    risk.trip("exit_refused", "a test", terminal.now, "EURUSD")
+    refused = await command(home, "breaker_reset", "exit_refused:XAUUSD")
+    assert (refused.is_done, "exit_refused:EURUSD" in refused.answer) == (False, True)
+    assert (await command(home, "breaker_reset", "exit_refused:EURUSD")).is_done
+    assert not risk.is_tripped("exit_refused")
+
+
 async def test_query_asks_the_terminal_for_deals(daemon: RunningDaemon, terminal: ScriptedTerminal, home: Path) -> None:
     await terminal.settle(START)
     searches = daemon.desk().account.reconciliation._number

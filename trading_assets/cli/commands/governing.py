@@ -75,7 +75,7 @@ def breaker_history(home: str | None, as_json: bool) -> None:
 @HOME
 @JSON
 def breaker_reset(name: str, home: str | None, as_json: bool) -> None:
-    """Reset a breaker by a person's word."""
+    """Reset a breaker by a person's word: NAME, or NAME:SYMBOL for one of a symbol (NAME alone: on every symbol)."""
     _given(home, as_json, "breaker_reset", name)
 
 

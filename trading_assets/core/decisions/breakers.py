@@ -1,4 +1,4 @@
-"""Breakers: what reduces or stops entries for the whole account, and when each lets go again.
+"""Breakers: what reduces or stops entries, for the whole account or on one symbol, and when each lets go again.
 
 Some follow from what the decision sees (drawdown, losses, order rate, confidence, data, model); others are kept outside and
 arrive in the risk state: halt, slippage anomaly, account (no money, or the broker switched trading off), journal,
@@ -18,6 +18,7 @@ import msgspec
 
 from trading_assets.core.decisions.strategy import BreakerLimits
 from trading_assets.core.records.decisions import AccountState, BreakerState, RiskState
+from trading_assets.core.records.trading import BreakerEvent
 
 Effect = Literal["none", "halve", "stop"]
 ResetBy = Literal["cause", "day", "week", "person", "daemon"]
@@ -28,13 +29,14 @@ class BreakerRule(msgspec.Struct, frozen=True):
 
     `daemon`: what tripped it looks again, and resets it once it is mended; a person may, too, and it trips again if it is not.
 
-    One of scope "decision" concerns a single decision: the decision records it and nothing is kept.
+    One of scope "symbol" concerns the entries of one symbol, and may be tripped on several, each for itself. One of scope
+    "decision" concerns a single decision: the decision records it and nothing is kept.
     """
 
     breaker: str
     effect: Effect
     reset_by: ResetBy
-    scope: Literal["account", "decision"] = "account"
+    scope: Literal["account", "symbol", "decision"] = "account"
 
 
 RULES: tuple[BreakerRule, ...] = (
@@ -49,6 +51,9 @@ RULES: tuple[BreakerRule, ...] = (
     BreakerRule("journal", "stop", "daemon"),
     BreakerRule("clock", "stop", "daemon"),
     BreakerRule("reconciliation", "stop", "daemon"),
+    BreakerRule("exit_refused", "stop", "daemon", "symbol"),
+    BreakerRule("entry_refused", "stop", "daemon", "symbol"),
+    BreakerRule("unknown_position", "stop", "daemon", "symbol"),
     BreakerRule("data", "stop", "cause", "decision"),
     BreakerRule("low_confidence", "stop", "cause", "decision"),
     BreakerRule("model_absent", "none", "cause"),
@@ -153,6 +158,17 @@ class KeptBreaker(msgspec.Struct, frozen=True, kw_only=True):
 
     state: BreakerState
     tripped_at: datetime
+    symbol: str = ""
+    """Symbol whose entries it concerns; empty when it is the account's."""
+
+    @property
+    def label(self) -> str:
+        """Name by which a person resets it: `NAME`, or `NAME:SYMBOL` for one of a symbol."""
+        return f"{self.state.breaker}:{self.symbol}" if self.symbol else self.state.breaker
+
+    def concerns(self, symbol: str) -> bool:
+        """Return whether entries of the symbol are concerned."""
+        return self.symbol in ("", symbol)
 
 
 class BreakerChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,84 +178,107 @@ class BreakerChange(msgspec.Struct, frozen=True, kw_only=True):
     change: Literal["trip", "reset"]
     effect: str
     cause: str
+    symbol: str = ""
 
 
 def advance(
-    kept: tuple[KeptBreaker, ...], seen: Iterable[BreakerState], at: datetime
+    kept: tuple[KeptBreaker, ...], seen: Iterable[BreakerState], at: datetime, symbol: str = ""
 ) -> tuple[tuple[KeptBreaker, ...], tuple[BreakerChange, ...]]:
-    """Return what to keep after seeing `seen` at `at`, and the changes to record.
+    """Return what to keep after the decision of `symbol` saw `seen` at `at`, and the changes to record.
 
-    A breaker of the account that trips is kept. One reset by its cause goes when `seen` (of evaluate(), whose risk
-    state holds no more than `latched`) no longer has it tripped; daily and weekly ones go when a new UTC day or
-    week (from Sunday 00:00) has begun; the rest wait for a person.
+    A breaker of the account or of the symbol that trips is kept. One reset by its cause goes when `seen` (of evaluate(),
+    whose risk state holds no more than `latched`) no longer has it tripped; daily and weekly ones go when a new UTC day or
+    week (from Sunday 00:00) has begun; the rest wait for a person or the daemon. Those of other symbols stay as they are.
     """
     tripped = {state.breaker: state for state in seen if state.is_tripped}
+    unkept = dict(tripped)
     staying: list[KeptBreaker] = []
     changes: list[BreakerChange] = []
     for breaker in kept:
         state = breaker.state
+        if not breaker.concerns(symbol):
+            staying.append(breaker)
+            continue
         cause = _reset_cause(rule_of(state.breaker), breaker.tripped_at, at, is_seen=state.breaker in tripped)
-        tripped.pop(state.breaker, None)
+        unkept.pop(state.breaker, None)
         if cause:
-            changes.append(BreakerChange(breaker=state.breaker, change="reset", effect=state.effect, cause=cause))
+            changes.append(_change(state, "reset", cause, breaker.symbol))
         else:
             staying.append(breaker)
-    for state in tripped.values():
-        if rule_of(state.breaker).scope == "account":
-            staying.append(KeptBreaker(state=state, tripped_at=at))
-            changes.append(BreakerChange(breaker=state.breaker, change="trip", effect=state.effect, cause=state.cause))
+    for state in unkept.values():
+        scope = rule_of(state.breaker).scope
+        if scope != "decision":
+            concerned = symbol if scope == "symbol" else ""
+            staying.append(KeptBreaker(state=state, tripped_at=at, symbol=concerned))
+            changes.append(_change(state, "trip", state.cause, concerned))
     return tuple(staying), tuple(changes)
 
 
 def trip(
-    kept: tuple[KeptBreaker, ...], breaker: str, cause: str, at: datetime
+    kept: tuple[KeptBreaker, ...], breaker: str, cause: str, at: datetime, symbol: str = ""
 ) -> tuple[tuple[KeptBreaker, ...], tuple[BreakerChange, ...]]:
-    """Trip a breaker from outside (halt, slippage anomaly, reconciliation); one that is tripped already stays as it is."""
-    if any(other.state.breaker == breaker for other in kept):
+    """Trip a breaker from outside (halt, slippage anomaly, reconciliation); one that is tripped already stays as it is.
+
+    `symbol` names the symbol of a breaker of that scope; only those have one.
+    """
+    rule = rule_of(breaker)
+    if symbol and rule.scope != "symbol":
+        raise ValueError(f"breaker {breaker} is no symbol's")
+    if any(other.state.breaker == breaker and other.concerns(symbol) for other in kept):
         return kept, ()
-    effect = rule_of(breaker).effect
-    state = BreakerState(breaker=breaker, is_tripped=True, effect=effect, cause=cause)
-    change = BreakerChange(breaker=breaker, change="trip", effect=effect, cause=cause)
-    return (*kept, KeptBreaker(state=state, tripped_at=at)), (change,)
+    state = BreakerState(breaker=breaker, is_tripped=True, effect=rule.effect, cause=cause)
+    return (*kept, KeptBreaker(state=state, tripped_at=at, symbol=symbol)), (_change(state, "trip", cause, symbol),)
 
 
 def reset(
-    kept: tuple[KeptBreaker, ...], breaker: str, cause: str
+    kept: tuple[KeptBreaker, ...], breaker: str, cause: str, symbol: str | None = None
 ) -> tuple[tuple[KeptBreaker, ...], tuple[BreakerChange, ...]]:
-    """Reset a breaker by a person's word; without one of that name tripped, nothing changes."""
-    changes = tuple(
-        BreakerChange(breaker=breaker, change="reset", effect=other.state.effect, cause=cause)
-        for other in kept
-        if other.state.breaker == breaker
-    )
-    return tuple(other for other in kept if other.state.breaker != breaker), changes
+    """Reset a breaker, of one symbol or (None) wherever it is tripped; without one of that name tripped, nothing changes."""
+    going = [other for other in kept if other.state.breaker == breaker and symbol in (None, other.symbol)]
+    changes = tuple(_change(other.state, "reset", cause, other.symbol) for other in going)
+    return tuple(other for other in kept if other not in going), changes
 
 
-def latched(kept: Iterable[KeptBreaker], at: datetime) -> tuple[BreakerState, ...]:
-    """Return the kept breakers that still hold at `at` whatever is seen: what belongs into the risk state."""
+def latched(kept: Iterable[KeptBreaker], at: datetime, symbol: str = "") -> tuple[BreakerState, ...]:
+    """Return the kept breakers that concern the symbol and still hold at `at` whatever is seen: what belongs into the risk state."""
     return tuple(
         breaker.state
         for breaker in kept
-        if rule_of(breaker.state.breaker).reset_by != "cause"
+        if breaker.concerns(symbol)
+        and rule_of(breaker.state.breaker).reset_by != "cause"
         and not _reset_cause(rule_of(breaker.state.breaker), breaker.tripped_at, at, is_seen=True)
     )
 
 
-def remembered(
-    kept: tuple[KeptBreaker, ...], breaker: str, change: Literal["trip", "reset"], effect: str, cause: str, at: datetime
-) -> tuple[KeptBreaker, ...]:
+def change_of(event: BreakerEvent) -> BreakerChange:
+    """Return the change a record tells of."""
+    return BreakerChange(
+        breaker=event.breaker, change=event.change, effect=event.effect, cause=event.cause, symbol=event.symbol
+    )
+
+
+def remembered(kept: tuple[KeptBreaker, ...], change: BreakerChange, at: datetime) -> tuple[KeptBreaker, ...]:
     """Return what is kept after a recorded trip or reset: folded over the records, what is tripped now."""
-    others = tuple(other for other in kept if other.state.breaker != breaker)
-    if change == "reset":
+    others = tuple(other for other in kept if (other.state.breaker, other.symbol) != (change.breaker, change.symbol))
+    if change.change == "reset":
         return others
-    state = BreakerState(breaker=breaker, is_tripped=True, effect=effect, cause=cause)
-    return (*others, KeptBreaker(state=state, tripped_at=at))
+    state = BreakerState(breaker=change.breaker, is_tripped=True, effect=change.effect, cause=change.cause)
+    return (*others, KeptBreaker(state=state, tripped_at=at, symbol=change.symbol))
 
 
-def inherited(kept: tuple[KeptBreaker, ...], seen: RiskState, at: datetime) -> tuple[KeptBreaker, ...]:
-    """Return what is kept with those a recorded risk state names and no record read so far does: tripped long before."""
-    known = {other.state.breaker for other in kept}
-    older = [KeptBreaker(state=state, tripped_at=at) for state in seen.breakers if state.breaker not in known]
+def inherited(
+    kept: tuple[KeptBreaker, ...], seen: Iterable[BreakerState], at: datetime, symbol: str = ""
+) -> tuple[KeptBreaker, ...]:
+    """Return what is kept with those a recorded risk state names and no record read so far does: tripped long before.
+
+    `symbol` is that of the decision whose risk state it is.
+    """
+    known = {other.state.breaker for other in kept if other.concerns(symbol)}
+    older = [
+        KeptBreaker(state=state, tripped_at=at, symbol=symbol if rule_of(state.breaker).scope == "symbol" else "")
+        for state in seen
+        if state.breaker not in known
+    ]
     return (*kept, *older)
 
 
@@ -247,6 +286,10 @@ def week_of(at: datetime) -> datetime:
     """Return the start of the trading week: Sunday 00:00 UTC."""
     day = at.replace(hour=0, minute=0, second=0, microsecond=0)
     return day - timedelta(days=(day.weekday() + 1) % 7)
+
+
+def _change(state: BreakerState, change: Literal["trip", "reset"], cause: str, symbol: str) -> BreakerChange:
+    return BreakerChange(breaker=state.breaker, change=change, effect=state.effect, cause=cause, symbol=symbol)
 
 
 def _reset_cause(rule: BreakerRule, tripped_at: datetime, at: datetime, *, is_seen: bool) -> str:

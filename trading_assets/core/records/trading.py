@@ -6,6 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 
+import msgspec
+
 from trading_assets.core.fields import (
     IdeaId,
     Magic,
@@ -16,6 +18,7 @@ from trading_assets.core.fields import (
     moment,
 )
 from trading_assets.core.records.decisions import (
+    BreakerState,
     RiskState,
     SymbolState,
     TraderLimits,
@@ -327,6 +330,23 @@ class BreakerEvent(Record, frozen=True, kw_only=True, tag="breaker_event"):
     ]
     effect: Annotated[str, doc("none, halve or stop.", source="core.decisions.breakers")]
     cause: Annotated[str, doc("What made it trip or reset, in words.", source="live.books.risk_state")]
+    symbol: Annotated[
+        str, doc("Symbol whose entries it concerns; empty when it is the account's.", source="live.books.risk_state")
+    ] = ""
+
+
+class SymbolBreaker(msgspec.Struct, frozen=True, kw_only=True):
+    """A breaker that is tripped on one symbol."""
+
+    symbol: Annotated[str, doc("Symbol whose entries it concerns.", source="live.books.risk_state")]
+    breaker: Annotated[str, doc("Name of the breaker.", source="core.decisions.breakers")]
+    effect: Annotated[str, doc("none, halve or stop.", source="core.decisions.breakers")]
+    cause: Annotated[str, doc("Why it tripped.", source="live.books.risk_state")]
+
+    @property
+    def state(self) -> BreakerState:
+        """Return it as its symbol's decision sees it."""
+        return BreakerState(breaker=self.breaker, is_tripped=True, effect=self.effect, cause=self.cause)
 
 
 class ReleaseLoad(Record, frozen=True, kw_only=True, tag="release_load"):
@@ -358,6 +378,10 @@ class StrategyLoad(Record, frozen=True, kw_only=True, tag="strategy_load"):
         doc("Equity known last at the start; null when none is.", "account currency", "live.books.risk_state"),
     ] = None
     equity_at: Annotated[datetime | None, moment("When that equity was known.", "live.books.risk_state")] = None
+    symbol_breakers: Annotated[
+        tuple[SymbolBreaker, ...],
+        doc("Breakers tripped on single symbols at the start.", source="live.books.risk_state"),
+    ] = ()
 
 
 class CommandResult(Record, frozen=True, kw_only=True, tag="command_result"):
