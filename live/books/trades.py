@@ -44,7 +44,7 @@ class Trade:
     marks: list[Mark] = field(default_factory=list)
     """Marks of an earlier run, until the path is followed on."""
     ticket: str = ""
-    """Ticket of the position, where it is told: it changes when a netted position is turned round, the identifier does not."""
+    """Ticket of the position as told last: every command names it, and the server may change it. The identifier only joins deals."""
     stop_price: float | None = None
     """Stop as the terminal holds it, 0 when none; None until it is told. A person may have moved it."""
     target_price: float | None = None
@@ -116,6 +116,11 @@ class TradeBook:
     def by_position(self, position_id: str) -> Trade | None:
         """Return the trade of a position, open or ended in this run."""
         return self._by_position.get(position_id)
+
+    def ticket_of(self, position_id: str) -> str:
+        """Return the ticket told last for a position, by which commands name it; empty before it is told."""
+        trade = self._by_position.get(position_id)
+        return "" if trade is None else trade.ticket
 
     def expected(self, trade: str) -> Trade | None:
         """Return a trade that a decision asked for and whose first deal is not known."""

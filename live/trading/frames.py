@@ -21,9 +21,9 @@ _HALF = 0.5
 
 
 def command(
-    intent: Intent, raw_symbol: str, rule: ServerClock, symbol: SymbolState
+    intent: Intent, raw_symbol: str, rule: ServerClock, symbol: SymbolState, ticket: str
 ) -> tuple[type[Message], dict[str, Any]]:
-    """Return the message that carries out an order, without its envelope."""
+    """Return the message that carries out an order, without its envelope. `ticket` is what a close names its position by."""
     order, quote = intent.order, intent.quote
     fields: dict[str, Any] = {
         "chain_id": order.chain_id,
@@ -50,7 +50,7 @@ def command(
             "quote_msc": rule.to_server(quote.at) if quote else 0,
         }
     return CloseCommand, fields | {
-        "position": order.position_id or "0",
+        "position": ticket or order.position_id or "0",
         "comment": f"{order.close_reason} {order.signal_id[-18:]}",
     }
 

@@ -2,6 +2,7 @@
 
 A stop or target that is missing (the broker dropped it, a person took it away) is asked for again once, and reported. Taken
 away again after that it is a person's will, and respected. One that was moved is a person's will at once: reported, never put back.
+A stop that is moved again and again (somebody trails it) is reported at the first move, then once an hour with where it stands.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Literal
 
-from live.books.books import Books, Terms
+from live.books.books import Books, Protected, Terms
 from live.books.trades import Trade
 from live.recorder import Recorder
 from live.trading.sending import Sender
@@ -28,6 +29,7 @@ PREFIX = "modify-"
 # Asking again for the same stop and target does nothing twice, so a lost answer may be asked for again.
 _MOST_SENDS = 3
 _HALF = 0.5
+_REPORT_EVERY = timedelta(hours=1)
 _REPAIR = "look at the position in the terminal; set its stop and target there, or close it"
 
 
@@ -63,7 +65,7 @@ class Protector:
             self._missing(trade, levels, asked_at or self._recorder.clock.now())
         elif seen.step in ("reattach", "refused"):
             self._note(trade, "attached", levels, "the terminal holds stop and target again")
-        elif self._is_moved(trade, levels) and (facts.sl, facts.tp) != seen.told:
+        elif self._is_moved(trade, levels) and self._is_news(seen, levels):
             words = "stop or target was changed in the terminal; it is left as it is"
             self._report(trade, levels, "warning")
             self._note(trade, "moved", levels, words)
@@ -100,7 +102,7 @@ class Protector:
         seen = self._books.protection_of(trade.trade_id)
         match seen.step:
             case "attached" | "missing":
-                if (levels.stop, levels.target) != seen.told:
+                if self._is_news(seen, levels):
                     self._report(trade, levels, "warning")
                     self._note(trade, "missing", levels, "taken away again after it was put back: it is left as it is")
             case "reattach" | "refused" if seen.at is not None and asked_at <= seen.at + self._patience:
@@ -143,6 +145,12 @@ class Protector:
         symbol = self._books.specs.get(trade.decision.symbol)
         least = _HALF * symbol.tick_size if symbol else 0.0
         return abs(levels.stop - levels.decided_stop) > least or abs(levels.target - levels.decided_target) > least
+
+    def _is_news(self, seen: Protected, levels: _Levels) -> bool:
+        """Return whether levels are to be reported: those of one trade that change again and again are at intervals only."""
+        if (levels.stop, levels.target) == seen.told:
+            return False
+        return seen.told is None or seen.at is None or self._recorder.clock.now() - seen.at >= _REPORT_EVERY
 
     def _is_far_enough(self, trade: Trade, levels: _Levels) -> bool:
         """Return whether the server may accept the decided levels at the present price; later ones are looked at later."""

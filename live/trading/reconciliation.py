@@ -102,6 +102,10 @@ class Reconciliation:
     def snapshot(self, snapshot: Snapshot) -> None:
         """Take the answer to the first question."""
         self._snapshot = snapshot
+        for facts in snapshot.positions:
+            trade = self._books.trades.by_position(facts.identifier)
+            if trade is not None:
+                trade.ticket = facts.ticket
 
     async def deals(self, answer: Deals) -> bool:
         """Book the deals of an answer, or of a part of one; returns whether it ended the search."""
@@ -127,7 +131,6 @@ class Reconciliation:
         for facts in snapshot.positions:
             trade = self._books.trades.by_position(facts.identifier)
             if trade is not None and trade.is_open:
-                trade.ticket = facts.ticket
                 self._protector.look(facts, trade, asked_at)
         differences = self._differences(snapshot)
         self._differed = self._differed + 1 if differences else 0

@@ -65,12 +65,18 @@ class Sender:
         sent = orders.advance(intent, lifecycle.Sent(), "written to the terminal")
         intent.sent_at, intent.sends = now, intent.sends + 1
         symbol = self._books.specs[order.symbol]
-        kind, fields = command(intent, self._terms.raw_symbols[order.symbol], self._terms.rule, symbol)
+        kind, fields = command(
+            intent, self._terms.raw_symbols[order.symbol], self._terms.rule, symbol, self._ticket_of(order)
+        )
         self.orders_sent += 1
         if not await link.send(kind, **fields):
             sent = orders.advance(intent, lifecycle.Lost(), "the connection broke while it was written")
         if sent is not None:
             recorder.buffer([sent])
+
+    def _ticket_of(self, order: Order) -> str:
+        """Return the ticket the terminal told last for the position an order closes; the identifier only joins deals."""
+        return self._books.trades.ticket_of(order.position_id or "")
 
     def _is_frozen(self, order: Order) -> bool:
         """Return whether the server would refuse a close: the price is too near to the position's stop or target."""
