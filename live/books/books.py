@@ -49,6 +49,10 @@ class Books:
 
     protections: dict[str, Protected] = field(default_factory=dict)
     """What was done about missing stops and targets, by trade."""
+    contract_problems: dict[str, str] = field(default_factory=dict)
+    """Why the contract told last of a symbol was not taken: the one before may hold no more."""
+    chart_points: dict[str, float] = field(default_factory=dict)
+    """Step in which a symbol's chart counts spreads: the point of its first contract, whatever a later one says."""
     week_ends: dict[str, int] = field(default_factory=dict)
     """Minute of the server's week at which a symbol's last session ends, where the terminal tells it."""
 

@@ -30,6 +30,7 @@ from trading_assets.core.records.trading import (
     Outcome,
     Protection,
     StrategyLoad,
+    SymbolSpec,
 )
 from trading_assets.store.journal import JournalError, journal_dates, read_groups, read_groups_backwards
 from trading_assets.store.journal_bars import bar_days, bar_lines
@@ -39,7 +40,7 @@ TRADING_DAYS = 10
 _OVERLAP = timedelta(hours=1)
 
 _TRADING_TYPES: tuple[type[Record], ...] = (
-    Decision, Order, Deal, Mark, Outcome, BreakerEvent, AccountSnapshot, ClockVerdict, Protection, StrategyLoad
+    Decision, Order, Deal, Mark, Outcome, BreakerEvent, AccountSnapshot, ClockVerdict, Protection, StrategyLoad, SymbolSpec
 )  # fmt: skip
 
 
@@ -237,6 +238,8 @@ class Past:
                 books.risk.observe_equity(record.event_at, record.equity)
             case ClockVerdict():
                 books.clock = record
+            case SymbolSpec():
+                books.chart_points[record.symbol] = record.chart_point or record.spec.point
 
 
 def _values(bar: Bar) -> BarValues:

@@ -182,6 +182,12 @@ class TradeBook:
             return None
         return self._mark(trade, values)
 
+    def revalue(self, spec: SymbolState) -> None:
+        """A symbol's contract has changed: from now on its open trade is valued by the new one."""
+        trade = self._open.get(spec.symbol)
+        if trade is not None and trade.path is not None:
+            trade.path.revalue(spec.tick_size, spec.tick_value)
+
     # --- recovery -------------------------------------------------------------------------------------------------
 
     def restore_deal(self, deal: Deal, order: Order | None) -> None:

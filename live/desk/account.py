@@ -20,6 +20,7 @@ from live.market.opening import Opening, needed_bars
 from live.recorder import Recorder
 from live.server_clock.watch import ClockWatch
 from live.settings import AUTO, AccountSettings, strategy_of
+from live.trading.contracts import Contracts
 from live.trading.holdings import Holdings
 from live.trading.protection import Protector
 from live.trading.reconciliation import Reconciliation
@@ -63,13 +64,14 @@ class Account:
         self.trader = Trader(self.recorder, terms, self.feed, self.books, self.release, self.sender)
         protector = Protector(self.recorder, terms, self.books, self.sender)
         self.holdings = Holdings(self.recorder, settings, self.books, protector)
+        self.contracts = Contracts(self.recorder, settings, self.books)
         self.settlement = Settlement(
             self.recorder, settings, self.rule, self.feed, self.books, self.sender, protector, self.holdings, self.past
         )
         self.reconciliation = Reconciliation(
             self.recorder, self.rule, self.books, self.settlement, self.sender, protector, self.holdings
         )
-        self.opening = Opening(self.recorder, self.rule, raw_symbols, self._feature_set, self.feed)
+        self.opening = Opening(self.recorder, self.rule, raw_symbols, self._feature_set, self.feed, self.books.specs)
         self.clock_watch = ClockWatch(self.recorder, self.rule, self.books.risk, self.feed, settings.symbols)
         self.past_bars: Mapping[str, Mapping[str, list[BarValues]]] = {}
         """Bars of earlier runs by symbol and timeframe, until the windows are made."""

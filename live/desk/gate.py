@@ -56,8 +56,12 @@ class Gate:
             for facts in message.positions
         ]
         if self._opening.is_begun:
-            records += holdings.contracts(holdings.unsound(message.symbols), message.chain_id)
-            made = self._opening.make_windows(books.specs, {}, [])
+            # All of it counts, as in the first one: the terminal may tell nothing else of what has changed.
+            records += account.contracts.take(message.symbols, message.chain_id, is_first=False)
+            records += holdings.snapshot_account(
+                message.account, message.chain_id, is_searching=self._reconciliation.is_asking
+            )
+            made = self._opening.make_windows(books.chart_points, {}, [])
             self._recorder.commit([*records, *made])
             if any(symbol not in self._charted for symbol in account.feed.windows):
                 # A contract was mended: its charts are filled before anything more is looked at.
@@ -65,8 +69,9 @@ class Gate:
                 self.is_open = False
                 await self._opening.ask(link)
             return
-        records += holdings.contracts(message.symbols, message.chain_id)
-        records += self._opening.make_windows(books.specs, account.past_bars, account.past_quotes)
+        records += account.contracts.take(message.symbols, message.chain_id, is_first=True)
+        records += holdings.snapshot_account(message.account, message.chain_id, is_searching=True)
+        records += self._opening.make_windows(books.chart_points, account.past_bars, account.past_quotes)
         account.past_bars, account.past_quotes = {}, []
         records += books.trades.follow_on()
         self._recorder.commit(records)

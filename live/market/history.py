@@ -48,12 +48,20 @@ def asked_from(feature_set: FeatureSet, timeframe: str, now: datetime) -> dateti
     return floor(now, "D1") - timedelta(days=days)
 
 
-def bar_of(facts: BarFacts, symbol: str, timeframe: str, point: float, rule: ClockRule) -> BarValues | None:
-    """Return a bar of the terminal's history; None for one that does not stand on the UTC grid, or is no bar."""
+def bar_of(
+    facts: BarFacts, symbol: str, timeframe: str, point: float, rule: ClockRule, chart_point: float | None = None
+) -> BarValues | None:
+    """Return a bar of the terminal's history; None for one that does not stand on the UTC grid, or is no bar.
+
+    `point` is the terminal's now, `chart_point` the step the chart counts spreads in, where that is another one.
+    """
     open_at = rule.to_utc(facts.time_msc)
     if floor(open_at, timeframe) != open_at or not _is_sound(facts):
         return None
     spread = facts.spread * point
+    points = facts.spread if chart_point is None or chart_point == point else round(spread / chart_point)
+    if points >= _MOST_COUNT:
+        return None
     return BarValues(
         symbol=symbol,
         timeframe=timeframe,
@@ -68,9 +76,9 @@ def bar_of(facts: BarFacts, symbol: str, timeframe: str, point: float, rule: Clo
         ask_low=facts.low + spread,
         ask_close=facts.close + spread,
         tick_count=facts.tick_volume,
-        spread_min_points=facts.spread,
-        spread_max_points=facts.spread,
-        spread_sum_points=facts.spread * facts.tick_volume,
+        spread_min_points=points,
+        spread_max_points=points,
+        spread_sum_points=points * facts.tick_volume,
         source="history",
     )
 

@@ -60,15 +60,22 @@ class Opening:
     """The history of one account's charts, from the first snapshot of a session until all of it is there."""
 
     def __init__(
-        self, recorder: Recorder, rule: ServerClock, raw_symbols: Mapping[str, str], feature_set: FeatureSet, feed: Feed
+        self,
+        recorder: Recorder,
+        rule: ServerClock,
+        raw_symbols: Mapping[str, str],
+        feature_set: FeatureSet,
+        feed: Feed,
+        specs: Mapping[str, SymbolState],
     ) -> None:
-        """`raw_symbols`: canonical symbol → the broker's."""
+        """`raw_symbols`: canonical symbol → the broker's; `specs`: the contracts as they are now."""
         self._recorder = recorder
         self._rule = rule
         self._raw = raw_symbols
         self._canonical = {raw: symbol for symbol, raw in raw_symbols.items()}
         self._feature_set = feature_set
         self._feed = feed
+        self._specs = specs
         self._questions: dict[str, _Question] = {}
         self._waited_s = self._looked_s = 0.0
         self._held_ticks = 0
@@ -112,15 +119,18 @@ class Opening:
 
     def make_windows(
         self,
-        specs: Mapping[str, SymbolState],
+        points: Mapping[str, float],
         bars: Mapping[str, Mapping[str, list[BarValues]]],
         quotes: list[Quote],
     ) -> list[Record]:
-        """Make the windows of symbols that have none, with what earlier runs recorded; returns bars to record."""
-        fresh = [symbol for symbol in self._raw if symbol in specs and symbol not in self._feed.windows]
+        """Make the windows of symbols that have none, with what earlier runs recorded; returns bars to record.
+
+        `points`: the step in which each symbol's chart counts spreads.
+        """
+        fresh = [symbol for symbol in self._raw if symbol in self._specs and symbol not in self._feed.windows]
         made: list[BarValues] = []
         for symbol in fresh:
-            window = SymbolWindow(symbol, self._feature_set, specs[symbol].point)
+            window = SymbolWindow(symbol, self._feature_set, points[symbol])
             past = bars.get(symbol, {})
             # Without base bars (the timeframe was changed) the chart begins anew, all of it from the terminal.
             for timeframe, recorded in past.items() if past.get(self._feature_set.base) else ():
@@ -165,12 +175,13 @@ class Opening:
         question = self._questions.get(message.request_id)
         if question is None or question.is_answered:
             return
-        point = self._feed.windows[question.symbol].point
+        chart_point = self._feed.windows[question.symbol].point
+        point = self._specs[question.symbol].point
         now = self._recorder.clock.now()
         refused = 0
         for facts in message.bars:
             try:
-                bar = bar_of(facts, question.symbol, question.timeframe, point, self._rule.rule)
+                bar = bar_of(facts, question.symbol, question.timeframe, point, self._rule.rule, chart_point)
             except InputError:
                 bar = None
             if bar is None:

@@ -11,6 +11,7 @@ from typing import Any
 from live.books.orders import CANCEL, Intent
 from live.clock import ServerClock
 from live.market.feed import LastQuote
+from trading_assets.core.decisions.sizing import floored
 from trading_assets.core.market.filling import filling_of
 from trading_assets.core.messages import CloseCommand, Message, OrderCommand
 from trading_assets.core.records.decisions import SymbolState
@@ -70,11 +71,32 @@ def cancel_command(
     }
 
 
+def contract_refusal(order: Order, symbol: SymbolState) -> str:
+    """Say why the broker would refuse an entry by the contract as it is now; empty when nothing is known against it."""
+    opens = {"full": True, "long_only": order.side == "BUY", "short_only": order.side == "SELL"}
+    if not opens.get(symbol.trade_mode, False):
+        return f"the broker's trade mode of {symbol.symbol} is {symbol.trade_mode} by now"
+    if not symbol.volume_min <= order.volume_lots <= symbol.volume_max or order.volume_lots != floored(
+        order.volume_lots, symbol
+    ):
+        return (
+            f"by now {symbol.symbol} is traded from {symbol.volume_min} to {symbol.volume_max} lots in steps of "
+            f"{symbol.volume_step}, this order has {order.volume_lots}"
+        )
+    if filling_of(symbol.filling_mode, symbol.trade_exemode) is None:
+        return f"by now {symbol.symbol} allows no filling that {symbol.trade_exemode} execution accepts"
+    return ""
+
+
 def entry_problem(order: Order, symbol: SymbolState, quote: LastQuote) -> str:
     """Say why an entry must not be sent at the present price any more; empty when it may.
 
-    The decision was made on another quote: the price may have run away, or come too close to the stop or target.
+    The decision was made on another quote: the price may have run away, or come too close to the stop or target. And maybe on
+    another contract: what the broker would refuse by the present one is not sent.
     """
+    refused = contract_refusal(order, symbol)
+    if refused:
+        return refused
     side = 1 if order.side == "BUY" else -1
     price, reached = (quote.ask, quote.bid) if side > 0 else (quote.bid, quote.ask)
     moved = side * (price - order.price) / symbol.point

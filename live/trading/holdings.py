@@ -1,4 +1,4 @@
-"""What an account holds and may trade, as its terminal reports it: money, contracts, positions.
+"""What an account holds, as its terminal reports it: money and positions. What it may trade is `live.trading.contracts`'.
 
 Nothing here is compared or judged: that is `live.trading.reconciliation`'s and `live.trading.protection`'s. What changes a
 position is a deal (`live.trading.settlement`).
@@ -6,20 +6,17 @@ position is a deal (`live.trading.settlement`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import Decimal
 
 from live.books.books import Books
 from live.books.trades import Trade
-from live.bridge.soundness import contract_fault
 from live.recorder import Recorder
 from live.settings import AccountSettings
 from live.trading.protection import Protector
-from trading_assets.core.messages import AccountFacts, PositionFacts, SymbolFacts
-from trading_assets.core.records.decisions import AccountState, SymbolState
-from trading_assets.core.records.market import Quarantine
+from trading_assets.core.messages import AccountFacts, PositionFacts
+from trading_assets.core.records.decisions import AccountState
 from trading_assets.core.records.record import Record
-from trading_assets.core.records.trading import AccountSnapshot, Deal, Position, SymbolSpec
+from trading_assets.core.records.trading import AccountSnapshot, Deal, Position
 
 
 class Holdings:
@@ -27,12 +24,11 @@ class Holdings:
 
     def __init__(self, recorder: Recorder, settings: AccountSettings, books: Books, protector: Protector) -> None:
         self._recorder = recorder
-        self._commission = settings.commission_per_lot
         self._canonical = settings.symbols
         self._books = books
         self._protector = protector
         self._last_equity: AccountFacts | None = None
-        self._unsound: dict[str, str] = {}
+        self._told: AccountFacts | None = None
         self._balance: Decimal | None = None
 
     # --- money ----------------------------------------------------------------------------------------------------
@@ -48,6 +44,19 @@ class Holdings:
         self._recorder.commit([self.account_record(facts, chain_id)])
         self.see(facts)
         self._last_equity = facts
+
+    def snapshot_account(self, facts: AccountFacts, chain_id: str, *, is_searching: bool) -> list[Record]:
+        """Take the account of a snapshot like that of a heartbeat; returns its record when it differs from the last one.
+
+        `is_searching`: deals are asked for beside it, and its equity counts once those that led to it are known.
+        """
+        is_news = facts != self._told
+        self.see(facts)
+        if is_searching:
+            self._last_equity = facts
+        else:
+            self._books.risk.observe_equity(self._recorder.clock.now(), facts.equity)
+        return [self.account_record(facts, chain_id)] if is_news else []
 
     def count_equity(self) -> None:
         """The deals are known: let the account's equity count."""
@@ -70,6 +79,7 @@ class Holdings:
 
     def see(self, facts: AccountFacts) -> None:
         """Let the next decision see the account as it is now."""
+        self._told = facts
         self._books.account = AccountState(
             currency=facts.currency,
             balance=facts.balance,
@@ -93,69 +103,8 @@ class Holdings:
             margin=facts.margin,
             margin_free=facts.margin_free,
             leverage=facts.leverage,
+            is_trade_allowed=facts.trade_allowed,
         )
-
-    # --- contracts ------------------------------------------------------------------------------------------------
-
-    def contracts(self, symbols: Sequence[SymbolFacts], chain_id: str) -> list[Record]:
-        """Take the contracts of the account's symbols as reported; returns their records."""
-        records: list[Record] = []
-        for facts in symbols:
-            symbol = self._canonical.get(facts.symbol)
-            if symbol is None:
-                continue
-            fault = contract_fault(facts)
-            if fault:
-                records += self._refused(symbol, fault, chain_id)
-                continue
-            self._unsound.pop(symbol, None)
-            spec = SymbolState(
-                symbol=symbol,
-                digits=facts.digits,
-                point=facts.point,
-                tick_size=facts.trade_tick_size,
-                tick_value=facts.trade_tick_value,
-                contract_size=facts.contract_size,
-                volume_min=facts.volume_min,
-                volume_max=facts.volume_max,
-                volume_step=facts.volume_step,
-                stops_level=facts.stops_level,
-                freeze_level=facts.freeze_level,
-                filling_mode=facts.filling_mode,
-                trade_exemode=facts.trade_exemode,
-                trade_mode=facts.trade_mode,
-                volume_limit=facts.volume_limit,
-                commission_per_lot=facts.commission_per_lot if self._commission is None else self._commission,
-                swap_long=facts.swap_long,
-                swap_short=facts.swap_short,
-            )
-            self._books.specs[symbol] = spec
-            if facts.week_end_minute is None:
-                self._books.week_ends.pop(symbol, None)  # What an earlier session told holds no more.
-            else:
-                self._books.week_ends[symbol] = facts.week_end_minute
-            now, chain = self._recorder.clock.now(), chain_id or self._recorder.chain(symbol)
-            records.append(
-                self._recorder.make(SymbolSpec, now, chain, symbol=symbol, raw_symbol=facts.symbol, spec=spec)
-            )
-        return records
-
-    def unsound(self, symbols: Sequence[SymbolFacts]) -> list[SymbolFacts]:
-        """Return the contracts that were refused before and are told once more."""
-        return [facts for facts in symbols if self._canonical.get(facts.symbol) in self._unsound]
-
-    def _refused(self, symbol: str, fault: str, chain_id: str) -> list[Record]:
-        """Refuse a contract nobody can count with; it is looked at anew when it is told again. Each fault is told once."""
-        if self._unsound.get(symbol) == fault:
-            return []
-        self._unsound[symbol] = fault
-        recorder = self._recorder
-        chain, subject = chain_id or recorder.chain(symbol), f"{fault}; it is not taken, the other symbols are traded"
-        return [
-            recorder.make(
-                Quarantine, recorder.clock.now(), chain, symbol=symbol, reason="unsound_contract", subject=subject
-            )
-        ]
 
     # --- positions ------------------------------------------------------------------------------------------------
 

@@ -48,6 +48,7 @@ def inputs_of(
         limits=books.limits,
         is_late=quote.is_late,
         week_ends_at=None if week_end is None else weekend.week_end(terms.rule.rule, week_end, now),
+        contract_problem=books.contract_problems.get(symbol, ""),
         bar_problem=feed.gaps.problem(symbol, bar.open_at, bar.close_at),
         market_closed_at=books.orders.market_closed_at[symbol] if is_closed else None,
     )

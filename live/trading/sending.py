@@ -120,6 +120,10 @@ class Sender:
         ]
         if stopping:
             return f"breaker {', '.join(stopping)} tripped before it was sent"
+        if books.account is not None and not books.account.trade_allowed:
+            return "the terminal forbids trading on this account by now"
+        if books.contract_problems.get(order.symbol):
+            return f"what the broker allows is not known: {books.contract_problems[order.symbol]}"
         return entry_problem(order, books.specs[order.symbol], quote)
 
     async def show(self, decision: Decision) -> None:

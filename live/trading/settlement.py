@@ -265,15 +265,17 @@ class Settlement:
             commission=facts.commission,
             swap=facts.swap,
             fee=facts.fee,
-            slippage_points=self._slippage(facts, symbol, trade, intent),
+            slippage_points=self._slippage(facts, trade, intent),
             comment=facts.comment,
             server_msc=facts.time_msc,
         )
 
-    def _slippage(self, facts: DealFacts, symbol: str, trade: Trade | None, intent: Intent | None) -> float | None:
-        """Return the fill against the price expected, in points, positive when worse; None where none was expected."""
-        spec = self._books.specs.get(symbol)
-        if trade is None or spec is None or facts.kind not in ("BUY", "SELL"):
+    def _slippage(self, facts: DealFacts, trade: Trade | None, intent: Intent | None) -> float | None:
+        """Return the fill against the price expected, in points of the decision's contract, positive when worse.
+
+        None where no price was expected.
+        """
+        if trade is None or facts.kind not in ("BUY", "SELL"):
             return None
         decision = trade.decision
         # A stop that a person moved is reached where it was moved to.
@@ -285,4 +287,4 @@ class Settlement:
         if not expected:
             return None
         worse = facts.price - expected if facts.kind == "BUY" else expected - facts.price
-        return round(worse / spec.point, 6)
+        return round(worse / decision.inputs.symbol_state.point, 6)

@@ -27,9 +27,16 @@ OWNER = ("tenant", "account", "symbol")
 
 
 def points(lake: Lake) -> dict[tuple[str, str, str], float]:
-    """Return the point of each tenant's, account's and symbol's prices, as the terminal reported it last."""
-    specs = lake.read("raw_symbol_specs", columns=["tenant", "account", "symbol", "known_at", "spec"]).sort("known_at")
-    return {(row["tenant"], row["account"], row["symbol"]): row["spec"]["point"] for row in specs.iter_rows(named=True)}
+    """Return the step in which each tenant's, account's and symbol's bars count spreads, as the daemon's charts do.
+
+    Where a contract is of before that was recorded, the point it told.
+    """
+    columns = ["tenant", "account", "symbol", "known_at", "spec", "chart_point"]
+    specs = lake.read("raw_symbol_specs", columns=columns).sort("known_at")
+    return {
+        (row["tenant"], row["account"], row["symbol"]): row["chart_point"] or row["spec"]["point"]
+        for row in specs.iter_rows(named=True)
+    }
 
 
 def bars_of_days(lake: Lake, days: Sequence[date], reached: Mapping[tuple[str, str], datetime]) -> pl.DataFrame:

@@ -40,7 +40,9 @@ def allowed_symbol(scene: Scene) -> FilterVerdict:
 
 def trade_mode(scene: Scene) -> FilterVerdict:
     """The broker must let positions on the symbol be opened. One side alone is the candidates' filter `side`."""
-    mode = scene.inputs.symbol_state.trade_mode
+    mode, problem = scene.inputs.symbol_state.trade_mode, scene.inputs.contract_problem
+    if problem:
+        return verdict_on("trade_mode", True, "unknown", "told", "", f"what the broker allows is not known: {problem}")
     return verdict_on(
         "trade_mode",
         mode in ("close_only", "disabled"),

@@ -294,6 +294,13 @@ class DecisionInputs(msgspec.Struct, frozen=True, kw_only=True):
         datetime | None,
         moment("When the server last said that the market is closed (10018); null when it never did.", "terminal"),
     ] = None
+    contract_problem: Annotated[
+        str,
+        doc(
+            "Why the contract told last was not taken, so that the one above may hold no more; empty when it was.",
+            source="live.trading.contracts",
+        ),
+    ] = ""
     bar_problem: Annotated[
         str,
         doc(

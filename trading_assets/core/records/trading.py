@@ -101,10 +101,13 @@ class AccountSnapshot(Record, frozen=True, kw_only=True, tag="account"):
         Decimal, doc("Equity that no position binds: what is left for new ones.", "account currency", "terminal")
     ]
     leverage: Annotated[int, doc("Leverage, 1:n.", "ratio", "terminal")]
+    is_trade_allowed: Annotated[
+        bool | None, doc("Whether the terminal allows trading; null on old records.", source="terminal")
+    ] = None
 
 
 class SymbolSpec(Record, frozen=True, kw_only=True, tag="symbol_spec"):
-    """The contract of a symbol as the terminal reported it. One row per report and symbol."""
+    """The contract of a symbol as the terminal reported it. One row per session, day and symbol, and one per change."""
 
     STREAM = "trading"
 
@@ -117,6 +120,14 @@ class SymbolSpec(Record, frozen=True, kw_only=True, tag="symbol_spec"):
             source="terminal",
         ),
     ]
+    chart_point: Annotated[
+        float | None,
+        doc(
+            "Step in which the symbol's bars count spreads: the point of its first contract; null on old records, then that of this one.",
+            "price",
+            "live.trading.contracts",
+        ),
+    ] = None
 
 
 class Order(Record, frozen=True, kw_only=True, tag="order"):

@@ -112,6 +112,10 @@ class TradePath:
         """Take a change of the position: another part was filled, or a part was closed."""
         self.trade = msgspec.structs.replace(self.trade, volume_lots=volume_lots, entry_price=entry_price)
 
+    def revalue(self, tick_size: float, tick_value: Decimal) -> None:
+        """Take a change of what a price step is worth: later marks are valued by it."""
+        self.trade = msgspec.structs.replace(self.trade, tick_size=tick_size, tick_value=tick_value)
+
     def resume(self, marks: Iterable[Mark]) -> None:
         """Go on after a restart from the marks on record, oldest first; quotes between the marks are in their excursions."""
         for mark in marks:
