@@ -43,7 +43,7 @@ async def _run(path: Path) -> None:
     _listen_for_signals(daemon)
     # What a task raised that nobody waits for; asyncio would print it as text.
     asyncio.get_running_loop().set_exception_handler(_report)
-    await daemon.run(_announce)
+    await daemon.run(lambda port: _announce(port, daemon.halts))
 
 
 def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
@@ -52,8 +52,8 @@ def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> Non
     log().error(str(context.get("message")), exc_info=exc_info)
 
 
-def _announce(port: int) -> None:
-    print(json.dumps({"ready": True, "port": port, "pid": os.getpid()}), flush=True)
+def _announce(port: int, halts: dict[str, str]) -> None:
+    print(json.dumps({"ready": True, "port": port, "pid": os.getpid(), "halts": halts}), flush=True)
 
 
 def _listen_for_signals(daemon: Daemon) -> None:

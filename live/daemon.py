@@ -58,6 +58,16 @@ class Daemon:
         self._why = self._why or why
         self._ending.set()
 
+    @property
+    def halts(self) -> dict[str, str]:
+        """Why entries are halted, by account; accounts that are not are left out."""
+        return {
+            name: state.cause
+            for name, desk in self._desks.items()
+            for state in desk.account.books.risk.tripped
+            if state.breaker == "halt"
+        }
+
     async def run(self, announce: Callable[[int], None]) -> None:
         """Run until `drain`; `announce` is told the port once terminals may connect. Raises TradingError."""
         settings, home = self._settings, self._home
@@ -70,10 +80,11 @@ class Daemon:
             self._report_torn(journal)
             for desk in self._desks.values():
                 await desk.account.start()
-            inbox = Inbox(home.control, self._desks, self.drain)
+            inbox = Inbox(home.control, self._desks, self.drain, self._report_defect)
             await inbox.answer_unfinished()
             # A halt that waits holds before the first terminal is let in.
             await inbox.look()
+            self._tell_halts()
             watch = Watch(self._desks, journal, inbox, settings.heartbeat_s)
             bridge = self.bridge = self._bridge(journal, watch)
             tls = tls_context(Path(settings.tls.certificate), Path(settings.tls.key)) if settings.tls else None
@@ -108,10 +119,18 @@ class Daemon:
 
     async def _look_after(self, inbox: Inbox, watch: Watch) -> None:
         """Everything that happens by the clock on the wall, until the end."""
+        commands = asyncio.create_task(inbox.run())
+        try:
+            await self._go_round(commands, watch)
+        finally:
+            await inbox.close(commands)
+
+    async def _go_round(self, commands: asyncio.Task[None], watch: Watch) -> None:
         # The first heartbeat is due after one interval: by then it is known whether time is the clock's or a replay's.
         beat_s = self._settings.heartbeat_s
         while not self._ending.is_set():
-            await inbox.look()
+            if commands.done():
+                await commands
             for desk in self._desks.values():
                 await self._tick(desk)
             watch.round()
@@ -174,6 +193,10 @@ class Daemon:
             desk.account.recorder.error(
                 where, f"{type(defect).__name__}: {defect}; a defect of this software, report this with the log"
             )
+
+    def _tell_halts(self) -> None:
+        for account, cause in self.halts.items():
+            log(account=account).warning("entries are halted; `trading resume` lifts it", cause=cause)
 
     def _report_torn(self, journal: Journal) -> None:
         """What recovery moved aside is told, never read, never deleted."""

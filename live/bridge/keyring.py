@@ -10,9 +10,10 @@ import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from trading_assets.core.errors import StateError
-from trading_assets.store.tokens import ID_LENGTH, Token, read_token, token_marks, token_sha256
+from trading_assets.store.tokens import ID_LENGTH, Mark, Token, read_token, token_marks, token_sha256
 
 _FIX = "set the token of this account in the terminal (`trading token new ACCOUNT` makes one)"
 
@@ -34,6 +35,14 @@ class _Key:
     is_revoked: bool
 
 
+class Scan(NamedTuple):
+    """What lies in the folder of tokens: what changes when a file is replaced, what was read anew, what cannot be."""
+
+    marks: Mapping[Path, Mark]
+    read: Mapping[Path, Token]
+    troubles: Mapping[Path, str]
+
+
 class Keyring:
     """The tokens of one daemon. `report` is told of files that cannot be read, once each."""
 
@@ -45,27 +54,48 @@ class Keyring:
         self._accounts = {account: digest.lower() for account, digest in accounts.items()}
         self._folder = folder
         self._report = report
-        self._marks: dict[Path, tuple[int, int, int]] = {}
+        self._marks: Mapping[Path, Mark] = {}
         self._read: dict[Path, Token] = {}
         self._troubled: set[Path] = set()
         self._keys = self._all_keys()
 
     def look(self) -> bool:
         """Read what has changed on disk; returns whether anything has."""
+        return self.take(self.scan())
+
+    def scan(self) -> Scan:
+        """Read what has changed on disk and change nothing here; for a thread that may wait for a disk."""
         if self._folder is None:
-            return False
+            return Scan(self._marks, {}, {})
+        read: dict[Path, Token] = {}
+        troubles: dict[Path, str] = {}
         try:
             marks = token_marks(self._folder)
         except OSError as error:
-            self._tell(self._folder, f"{self._folder} cannot be read ({error}); the tokens known stay in force")
-            return False
+            text = f"{self._folder} cannot be read ({error}); the tokens known stay in force"
+            return Scan(self._marks, {}, {self._folder: text})
+        for path, mark in marks.items():
+            if self._marks.get(path) != mark:
+                try:
+                    read[path] = read_token(path)
+                except StateError as error:
+                    troubles[path] = str(error)
+        return Scan(marks, read, troubles)
+
+    def take(self, scan: Scan) -> bool:
+        """Take what a scan has found; returns whether anything has changed. One that cannot be read changes nothing of
+        what is known of its token, is told once, and is tried again."""
+        for path, text in scan.troubles.items():
+            if path not in self._troubled:
+                self._troubled.add(path)
+                self._report(text)
+        marks = {path: mark for path, mark in scan.marks.items() if path not in scan.troubles}
         if marks == self._marks:
             return False
-        before, self._marks = self._marks, dict(marks)
-        self._read = {path: token for path, token in self._read.items() if path in marks}
-        for path, mark in marks.items():
-            if before.get(path) != mark:
-                self._take(path)
+        self._marks = marks
+        self._troubled -= set(scan.read)
+        known = {path: token for path, token in self._read.items() if path in scan.marks}
+        self._read = {**known, **scan.read}
         self._keys = self._all_keys()
         return True
 
@@ -91,20 +121,6 @@ class Keyring:
         """Return whether a token judged good before still is."""
         mine = [key for key in self._keys if key.sha256.startswith(token_id)]
         return bool(mine) and all(key.account == account and not key.is_revoked for key in mine)
-
-    def _take(self, path: Path) -> None:
-        """Read one file; one that cannot be read changes nothing of what is known of its token, and is tried again."""
-        try:
-            self._read[path] = read_token(path)
-            self._troubled.discard(path)
-        except StateError as error:
-            self._marks.pop(path, None)
-            self._tell(path, str(error))
-
-    def _tell(self, path: Path, text: str) -> None:
-        if path not in self._troubled:
-            self._troubled.add(path)
-            self._report(text)
 
     def _all_keys(self) -> tuple[_Key, ...]:
         given = [

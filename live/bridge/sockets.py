@@ -11,7 +11,7 @@ import asyncio
 import logging
 import secrets
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from http import HTTPStatus
 from pathlib import Path
@@ -26,6 +26,7 @@ from live.bridge.link import WRITE_LIMIT, Link
 from live.bridge.pages import Pages
 from live.bridge.protocol import MAX_FRAME_BYTES, Greeting, Refused, TerminalProtocol
 from live.bridge.visitors import Visitors
+from live.disk_thread import DiskThread
 from trading_assets.core.errors import InputError, UnavailableError
 
 # The socket takes somewhat more than the protocol, so that an oversized frame gets a sentence and not only a code.
@@ -68,7 +69,8 @@ class Bridge:
         self._strangers = 0
         self._stack = AsyncExitStack()
         self._server: Server | None = None
-        self._looking: asyncio.Task[None] | None = None
+        self._disk = DiskThread("tokens")
+        self._looking: list[asyncio.Task[None]] = []
 
     async def open(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Start listening; returns the port. Raises UnavailableError when it is taken."""
@@ -96,33 +98,41 @@ class Bridge:
             problem = error.strerror or str(error)
             hint = "end the other program or choose another port in settings.toml"
             raise UnavailableError("listening on", f"{host}:{port}", problem, hint) from error
-        self._looking = asyncio.create_task(self._look_after())
+        looks = (self._follow_tokens, self._tell_counted)
+        self._looking = [asyncio.create_task(self._again_and_again(look)) for look in looks]
         return int(next(iter(self._server.sockets)).getsockname()[1])
 
     async def close(self) -> None:
         """Stop listening and hang up. Closing twice is harmless."""
-        if self._looking is not None:
-            self._looking.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._looking
-            self._looking = None
+        for task in self._looking:
+            task.cancel()
+        await asyncio.gather(*self._looking, return_exceptions=True)
+        self._looking = []
+        self._disk.close()
         await self._stack.aclose()
         self._visitors.look(is_end=True)
 
-    async def _look_after(self) -> None:
-        """Follow the tokens on disk and tell what was only counted, until the end."""
+    async def _again_and_again(self, look: Callable[[], Awaitable[object]]) -> None:
+        """Look a few times a second, until the end."""
         told = ""
         while True:
             await asyncio.sleep(_LOOK_S)
             try:
-                self._keyring.look()
-                self._visitors.look()
+                await look()
                 told = ""
             except Exception as defect:  # noqa: BLE001 - terminals stay connected; it is reported, not hidden
                 # Once for as long as it lasts: four times a second would fill the journal.
                 if repr(defect) != told:
                     self._report("live.bridge.sockets", defect)
                 told = repr(defect)
+
+    async def _follow_tokens(self) -> None:
+        """Follow the tokens on disk; a disk that hangs holds up nobody who is known already."""
+        self._keyring.take(await self._disk.call(self._keyring.scan))
+
+    async def _tell_counted(self) -> None:
+        """Tell what was only counted."""
+        self._visitors.look()
 
     async def _serve(self, connection: ServerConnection) -> None:
         """Have one conversation. What it does not expect is reported: the library would tell a log that says nothing."""

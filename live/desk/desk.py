@@ -85,6 +85,8 @@ class Desk:
         """Messages taken, sessions begun and gaps found since the start."""
         self.on_stream_time: Callable[[], None] | None = None
         """Called in lockstep when the stream's time has moved: what is judged by the clock elsewhere."""
+        self.inbox_trouble: Callable[[], str] = str
+        """Says why not every command can be taken; empty while it can."""
 
     @property
     def is_open(self) -> bool:

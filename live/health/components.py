@@ -74,6 +74,8 @@ class Process:
     """Age of the oldest record that is not durable."""
     dead_tasks: Sequence[str]
     """Tasks that ended and should not have, with why."""
+    inbox: str = ""
+    """Why not every command can be taken; empty while it can."""
 
 
 def complaints(process: Process) -> list[str]:
@@ -87,6 +89,8 @@ def complaints(process: Process) -> list[str]:
         found.append(f"the journal cannot be written: {process.journal}")
     elif process.unsynced_s > MOST_UNSYNCED_S:
         found.append(f"records have been waiting for the disk for {process.unsynced_s:.1f} s")
+    if process.inbox:
+        found.append(f"commands cannot be taken: {process.inbox}")
     found += [f"a task has ended: {task}" for task in process.dead_tasks]
     return found
 
@@ -100,13 +104,15 @@ class Standing:
     is_reconciled: bool
     bars: Mapping[str, int]
     """Closed base bars by configured symbol; 0 where there is no chart yet."""
+    inbox: str = ""
+    """Why not every command, a halt for one, can be taken; empty while it can."""
 
 
 def missing(standing: Standing) -> list[str]:
     """Return what keeps an account from being traded; nothing when it is ready."""
+    found = [f"commands cannot be taken: {standing.inbox}"] if standing.inbox else []
     if not standing.is_connected:
-        return ["no terminal is connected"]
-    found: list[str] = []
+        return ["no terminal is connected", *found]
     if not standing.is_reconciled:
         found.append("positions and deals are not reconciled yet")
     if not standing.is_open:

@@ -87,6 +87,7 @@ def standing(desk: Desk) -> Standing:
             symbol: len(windows[symbol].charts[windows[symbol].feature_set.base]) if symbol in windows else 0
             for symbol in account.settings.symbols.values()
         },
+        inbox=desk.inbox_trouble(),
     )
 
 

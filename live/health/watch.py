@@ -158,6 +158,7 @@ class Watch:
                 journal=self._journal.health,
                 unsynced_s=self._journal.unsynced_s,
                 dead_tasks=dead,
+                inbox=self._inbox.trouble,
             )
         )
 

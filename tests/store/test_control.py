@@ -17,6 +17,7 @@ from trading_assets.store.control import (
     put_command,
     take_commands,
     unfinished_commands,
+    waiting_commands,
     withdraw_command,
 )
 
@@ -30,7 +31,7 @@ def test_a_command_is_taken_once_and_finished(tmp_path: Path) -> None:
     assert unfinished_commands(tmp_path / "control") == [command]
     assert answer_of(tmp_path / "control", "01") is None
     for words in ("reset on paper", "said twice"):
-        finish_command(tmp_path / "control", "01", is_done=True, answer=words)
+        finish_command(tmp_path / "control", command, is_done=True, answer=words)
     told = answer_of(tmp_path / "control", "01")
     assert told == Answer("01", "breaker_reset", "drawdown_stop", is_done=True, answer="reset on paper")
     assert unfinished_commands(tmp_path / "control") == []
@@ -47,7 +48,7 @@ def test_an_id_is_given_once_for_all(tmp_path: Path) -> None:
     command = Command("01", "drain")
 
     def finish() -> None:
-        finish_command(tmp_path, "01", is_done=True, answer="")
+        finish_command(tmp_path, command, is_done=True, answer="")
 
     for step in (lambda: None, lambda: take_commands(tmp_path), finish):
         step()
@@ -58,10 +59,11 @@ def test_an_id_is_given_once_for_all(tmp_path: Path) -> None:
 
 
 def test_a_crash_between_the_answer_and_its_file_does_not_answer_twice(tmp_path: Path) -> None:
-    put_command(tmp_path, Command("01", "halt"))
+    command = Command("01", "halt")
+    put_command(tmp_path, command)
     take_commands(tmp_path)
     taken = (tmp_path / "taken" / "01.json").read_bytes()
-    finish_command(tmp_path, "01", is_done=True, answer="halted")
+    finish_command(tmp_path, command, is_done=True, answer="halted")
     (tmp_path / "taken" / "01.json").write_bytes(taken)
     assert unfinished_commands(tmp_path) == []
     assert not (tmp_path / "taken" / "01.json").exists()
@@ -76,14 +78,70 @@ def test_a_command_that_waits_can_be_taken_back_and_one_that_is_taken_cannot(tmp
     assert not withdraw_command(tmp_path, "02")
 
 
-def test_what_was_taken_before_a_file_that_cannot_be_is_carried_out_all_the_same(tmp_path: Path) -> None:
-    put_command(tmp_path, Command("halt", "halt"))
-    os.utime(tmp_path / "halt.json", (1, 1))
-    # Reading a folder is an error of the disk, not of what stands in the file.
-    (tmp_path / "odd.json").mkdir()
-    assert [command.command_id for command in take_commands(tmp_path)] == ["halt"]
-    with pytest.raises(OSError, match="odd"):
-        take_commands(tmp_path)
+def odd_entries(folder: Path) -> list[str]:
+    """Put everything into a folder that is no small regular file, older than all else; return the names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "folder.json").mkdir()
+    (folder / "folder.json" / "full").write_text("of something")
+    (folder / "link.json").symlink_to("/dev/zero")
+    (folder / "dangling.json").symlink_to("nowhere")
+    (folder / "large.json").write_bytes(b" " * 1_000_000)
+    (folder / "deep.json").write_bytes(b"[" * 60_000)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(folder / "pipe.json")
+    names = [
+        f"{name}.json"
+        for name in ("folder", "link", "dangling", "large", "deep", "pipe")
+        if os.path.lexists(folder / f"{name}.json")
+    ]
+    for name in names:
+        os.utime(folder / name, (1, 1), follow_symlinks=False)
+    return names
+
+
+def test_what_is_no_file_stands_in_nobodys_way_is_put_aside_and_told(tmp_path: Path) -> None:
+    names = odd_entries(tmp_path)
+    put_command(tmp_path, Command("01", "halt"))
+    refused: dict[str, str] = {}
+    assert [one.command.command_id for one in waiting_commands(tmp_path)] == ["01"]
+    assert [command.command_id for command in take_commands(tmp_path, refused.__setitem__)] == ["01"]
+    assert {f"{name}.json" for name in refused} == set(names)
+    assert "it is a named pipe, not a file" in refused["pipe"]
+    assert "it has 1000000 bytes, 65536 are the most" in refused["large"]
+    again = odd_entries(tmp_path)
+    assert take_commands(tmp_path) == []
+    assert not list(tmp_path.glob("*.json"))
+    assert len(list((tmp_path / "refused").iterdir())) == 2 * len(again), "of one name, neither takes the other's place"
+
+
+def test_what_is_damaged_among_the_taken_is_put_aside_and_the_rest_is_answered(tmp_path: Path) -> None:
+    put_command(tmp_path, Command("01", "drain"))
+    take_commands(tmp_path)
+    names = odd_entries(tmp_path / "taken")
+    refused: dict[str, str] = {}
+    assert [command.command_id for command in unfinished_commands(tmp_path, refused.__setitem__)] == ["01"]
+    assert {f"{name}.json" for name in refused} == set(names)
+    assert [command.command_id for command in unfinished_commands(tmp_path)] == ["01"]
+
+
+def test_what_cannot_be_read_or_moved_stays_is_told_and_what_stands_behind_it_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("foreign", "mine"):
+        put_command(tmp_path, Command(name, "halt"))
+    read = control.read_small_file
+
+    def refuse_one(path: Path, most_bytes: int) -> bytes:
+        # Permissions mean nothing to root, who may run these tests.
+        if path.stem == "foreign":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path, most_bytes)
+
+    monkeypatch.setattr(control, "read_small_file", refuse_one)
+    stuck: dict[str, str] = {}
+    assert [command.command_id for command in take_commands(tmp_path, None, stuck.__setitem__)] == ["mine"]
+    assert stuck == {"foreign.json": "not readable (Permission denied); mend its permissions or remove it"}
+    assert (tmp_path / "foreign.json").exists()
 
 
 def test_a_command_taken_back_while_the_inbox_is_read_keeps_no_other_from_being_taken(

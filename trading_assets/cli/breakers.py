@@ -1,32 +1,25 @@
-"""`trading breaker`, `trading halt`, `trading resume`: what is tripped and was, by the journal; commands, by the daemon.
+"""`trading breaker list` and `history`: what is tripped and was, by the journal, also while no daemon runs.
 
-What stands in the journal is read also while no daemon runs. A command needs one: it is put into the inbox and its answer
-waited for.
+Commands to the daemon are `cli.command_inbox`'s.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
 import click
 
-from trading_assets.cli.processes import send_command
 from trading_assets.core.decisions import breakers
 from trading_assets.core.decisions.breakers import KeptBreaker
-from trading_assets.core.errors import UnavailableError
 from trading_assets.core.records.decisions import Decision
 from trading_assets.core.records.record import Record
 from trading_assets.core.records.trading import BreakerEvent, StrategyLoad
-from trading_assets.store.control import CommandName, answer_of, withdraw_command
+from trading_assets.store.control import waiting_halts
 from trading_assets.store.home import Home
 from trading_assets.store.journal import journal_dates, read_records
 
-# The daemon looks into its inbox several times a second; an answer waits for one commit.
-_PATIENCE_S = 5.0
-_POLL_S = 0.05
 # As far back as the daemon itself reads: what tripped before is named by every start and decision since.
 _DAYS = 10
 _WORDS = {
@@ -36,20 +29,6 @@ _WORDS = {
     "daemon": "by the daemon, once it is mended",
     "person": "by a person: trading breaker reset",
 }
-
-
-def give(home: Home, command: CommandName, argument: str = "") -> dict[str, Any]:
-    """Give the daemon a command and wait for its answer. Raises UnavailableError when no daemon takes it.
-
-    A halt that nobody takes stays in the inbox, so that the next daemon begins with it; anything else is taken back.
-    """
-    command_id = send_command(home, command, argument)
-    until = time.monotonic() + _PATIENCE_S
-    while (answer := answer_of(home.control, command_id)) is None:
-        if time.monotonic() > until:
-            raise _unanswered(home, command, command_id)
-        time.sleep(_POLL_S)
-    return {"command": command, "is_done": answer.is_done, "answer": answer.answer}
 
 
 def standing(home: Home) -> dict[str, Any]:
@@ -81,7 +60,11 @@ def standing(home: Home) -> dict[str, Any]:
             }
             for one in kept
         ]
-    return {"accounts": accounts}
+    halts = [
+        {"reason": one.command.argument or "by command", "given_at": one.given_at}
+        for one in waiting_halts(home.control)
+    ]
+    return {"accounts": accounts, "waiting_halts": halts}
 
 
 def history(home: Home) -> dict[str, Any]:
@@ -121,6 +104,11 @@ def standing_report(result: dict[str, Any]) -> None:
             )
     if not result["accounts"]:
         click.echo("The journal knows no account yet.")
+    for one in result["waiting_halts"]:
+        click.echo(
+            f"A halt waits in the inbox since {one['given_at']:%Y-%m-%d %H:%M} UTC: {one['reason']}; no daemon has taken it, "
+            "the next one begins with it, `trading resume` takes it back"
+        )
 
 
 def history_report(result: dict[str, Any]) -> None:
@@ -135,17 +123,6 @@ def history_report(result: dict[str, Any]) -> None:
 
 def _on(symbol: str) -> str:
     return f":{symbol}" if symbol else ""
-
-
-def _unanswered(home: Home, command: CommandName, command_id: str) -> UnavailableError:
-    where, hint = f"the daemon of {home.root}", "start it, or name another home with --home"
-    if command == "halt" and (home.control / f"{command_id}.json").exists():
-        problem = "no daemon runs here; the halt stays in the inbox, so that the next daemon begins with it"
-        return UnavailableError("giving halt to", where, problem, hint)
-    if withdraw_command(home.control, command_id):
-        return UnavailableError(f"giving {command} to", where, "no daemon runs here; the command was taken back", hint)
-    problem = f"it took the command {command_id} and has not answered in {_PATIENCE_S:.0f} s"
-    return UnavailableError(f"giving {command} to", where, problem, "look at `trading status` and at its log")
 
 
 def _accounts(home: Home) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from datetime import date
@@ -29,6 +30,7 @@ Sync = Callable[[int], None]
 _BINARY = getattr(os, "O_BINARY", 0)
 # Windows locks bytes, and a locked byte cannot be read: lock one far behind the text.
 _LOCKED_BYTE = 1 << 20
+_TRIES, _TRY_AGAIN_S = 5, 0.01
 
 
 def sync_file(descriptor: int) -> None:
@@ -160,6 +162,47 @@ def _below(folder: str | Path, key: str, value: str | None) -> list[str]:
     return [name for name in names if (name.startswith(key) if value is None else name == key + value)]
 
 
+def is_writer_alive(root: Path, writer: str = "live") -> bool | None:
+    """Whether a process holds the writer's lock; None when that cannot be told, which is not a no."""
+    try:
+        descriptor = os.open(root / f"{writer}.lock", (os.O_RDWR if os.name == "nt" else os.O_RDONLY) | _BINARY)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return None
+    try:
+        _lock(descriptor)
+    except (BlockingIOError, PermissionError):  # the first on POSIX, the second on Windows
+        return True
+    except OSError:
+        return None
+    else:
+        _unlock(descriptor)
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    """Lock a file for this process. Raises BlockingIOError or PermissionError when another one has it."""
+    if sys.platform == "win32":
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        finally:
+            os.lseek(descriptor, 0, os.SEEK_SET)
+    else:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _unlock(descriptor: int) -> None:
+    if sys.platform == "win32":
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+    else:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
 class WriterLock:
     """Held by the one process that writes under a name; the system lets go of it when the process dies."""
 
@@ -173,7 +216,7 @@ class WriterLock:
                 "opening the journal", root, f"it cannot be written ({error})", "make the folder writable"
             ) from error
         try:
-            self._lock()
+            self._take()
         except (BlockingIOError, PermissionError) as error:  # the first on POSIX, the second on Windows
             holder = os.read(self._descriptor, 32).decode(errors="replace").strip() or "unknown"
             os.close(self._descriptor)
@@ -184,15 +227,14 @@ class WriterLock:
         os.ftruncate(self._descriptor, 0)
         os.write(self._descriptor, f"{os.getpid()}\n".encode())
 
-    def _lock(self) -> None:
-        if sys.platform == "win32":
-            os.lseek(self._descriptor, _LOCKED_BYTE, os.SEEK_SET)
+    def _take(self) -> None:
+        for _ in range(_TRIES):
             try:
-                msvcrt.locking(self._descriptor, msvcrt.LK_NBLCK, 1)
-            finally:
-                os.lseek(self._descriptor, 0, os.SEEK_SET)
-        else:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return _lock(self._descriptor)
+            except (BlockingIOError, PermissionError):
+                # Whoever asks whether there is a writer holds the lock for a moment.
+                time.sleep(_TRY_AGAIN_S)
+        return _lock(self._descriptor)
 
     def release(self) -> None:
         """Let go of the lock; the file stays, since removing it would let two processes lock two files of one name."""

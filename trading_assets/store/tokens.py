@@ -16,11 +16,16 @@ import msgspec
 
 from trading_assets.core.errors import InputError, StateError
 from trading_assets.store.files import replace_atomically
+from trading_assets.store.small_files import UnusableFileError, read_small_file
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SUFFIX = ".json"
+_MOST_BYTES = 64 * 1024
 ID_LENGTH = 12
+
+Mark = tuple[int, int, int]
+"""What changes when a file is replaced."""
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,7 +77,9 @@ def revoke_token(folder: Path, name: str, at: datetime) -> Token:
 def read_token(path: Path) -> Token:
     """Read one token. Raises StateError for a file that is none."""
     try:
-        token = msgspec.json.decode(path.read_bytes(), type=Token)
+        token = msgspec.json.decode(read_small_file(path, _MOST_BYTES), type=Token)
+    except UnusableFileError as error:
+        raise StateError("reading token", path, str(error), "remove it and make the token anew") from error
     except OSError as error:
         raise StateError("reading token", path, str(error), "mend its permissions, or make the token anew") from error
     except (msgspec.DecodeError, UnicodeError) as error:
@@ -82,12 +89,12 @@ def read_token(path: Path) -> Token:
     return token
 
 
-def token_marks(folder: Path) -> dict[Path, tuple[int, int, int]]:
+def token_marks(folder: Path) -> dict[Path, Mark]:
     """Return the token files with what changes when one is replaced. Costs one look at each."""
-    marks: dict[Path, tuple[int, int, int]] = {}
+    marks: dict[Path, Mark] = {}
     for path in _files(folder):
         try:
-            status = path.stat()
+            status = path.lstat()
         except FileNotFoundError:
             continue
         marks[path] = status.st_mtime_ns, status.st_size, status.st_ino

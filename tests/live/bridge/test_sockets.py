@@ -239,7 +239,7 @@ async def test_housekeeping_that_fails_again_and_again_is_reported_once(
         raise ZeroDivisionError("nobody expected it")
 
     async with daemon_at(home) as daemon:
-        monkeypatch.setattr(Keyring, "look", broken)
+        monkeypatch.setattr(Keyring, "scan", broken)
         await asyncio.wait_for(is_over.wait(), 10)
         assert (await daemon.status())["tenant"] == "tests"
     assert len(told(home, "live.bridge.sockets")) == 1

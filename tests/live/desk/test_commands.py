@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted_terminal import PATIENCE_S, START, RunningDaemon, ScriptedTerminal, daemon_at, records
+from scripted_terminal import PATIENCE_S, START, DaemonProcess, RunningDaemon, ScriptedTerminal, daemon_at, records
 from test_disk import Disk
 
+from live.desk import commands
+from live.health.components import missing
+from live.health.status import standing
 from trading_assets.core.messages import Halt
 from trading_assets.core.records.decisions import Decision
 from trading_assets.core.records.operations import OpsError
@@ -94,13 +100,87 @@ async def test_drain_ends_the_daemon_once_everything_is_durable(home: Path) -> N
     assert (answer.command, answer.is_done) == ("drain", True)
 
 
-async def test_a_command_taken_before_a_crash_is_answered_and_not_carried_out_again(home: Path) -> None:
-    put_command(home / "control", Command("halt-1", "halt"))
+async def test_a_command_taken_before_a_crash_is_answered_and_not_carried_out_again_but_a_halt_holds(
+    home: Path, start_process: Callable[..., DaemonProcess]
+) -> None:
+    put_command(home / "control", Command("end", "drain"))
+    put_command(home / "control", Command("halt-1", "halt", "news"))
     take_commands(home / "control")
     async with daemon_at(home) as daemon:
-        (answer,) = records(home, CommandResult)
-        assert (answer.command_id, answer.is_done) == ("halt-1", False)
-        assert not daemon.desk().account.books.risk.is_tripped("halt")
+        answers = {answer.command_id: answer.is_done for answer in records(home, CommandResult)}
+        assert answers == {"end": False, "halt-1": True}
+        assert daemon.desk().account.books.risk.is_tripped("halt")
+    halted = start_process(home)
+    assert halted.ready["halts"] == {"paper": "news"}, "whoever starts it can say so"
+
+
+async def test_a_halt_goes_first_and_what_was_given_before_it_does_not_lift_it(home: Path) -> None:
+    given = [
+        Command("a", "resume"),
+        Command("b", "query", "deals"),
+        Command("c", "halt", "news"),
+        Command("d", "reload"),
+    ]
+    for at, one in enumerate(given):
+        put_command(home / "control", one)
+        os.utime(home / "control" / f"{one.command_id}.json", (at, at))
+    async with daemon_at(home) as daemon:
+        assert daemon.desk().account.books.risk.is_tripped("halt")
+        async with asyncio.timeout(PATIENCE_S):
+            while len(answers := await asyncio.to_thread(records, home, CommandResult)) < len(given):
+                continue
+        assert {answer.command_id: answer.is_done for answer in answers} == {
+            "a": False,
+            "b": False,
+            "c": True,
+            "d": True,
+        }
+        assert "a halt was given after it" in next(one.answer for one in answers if one.command_id == "a")
+        assert (await command(home, "resume")).is_done
+
+
+@pytest.mark.parametrize("place", ["control", "control/taken", "tokens"])
+async def test_whatever_lies_in_the_inbox_or_among_the_tokens_holds_up_nothing_and_is_told_once(
+    home: Path, place: str
+) -> None:
+    (home / place).mkdir(parents=True)
+    (home / place / "folder.json").mkdir()
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(home / place / "pipe.json")
+    os.utime(home / place / "folder.json", (1, 1))
+    async with daemon_at(home) as daemon:
+        for _ in range(2):
+            assert (await command(home, "halt", "news")).is_done
+        assert (await daemon.status())["accounts"]["paper"]["components"]["commands"]["is_healthy"]
+    told = [error.message for error in records(home, OpsError) if "it is a folder, not a file" in error.message]
+    assert len(told) == 1
+
+
+async def test_an_inbox_that_hangs_or_cannot_be_read_stops_nobody_and_is_told(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = 0.0
+    is_over = threading.Event()
+
+    def hangs(*_: object) -> list[Command]:
+        is_over.wait(PATIENCE_S)
+        raise PermissionError(13, "Permission denied")
+
+    async with daemon_at(home) as daemon, daemon.terminal() as terminal:
+        await terminal.hello()
+        monkeypatch.setattr(commands, "take_commands", hangs)
+        inbox = commands.Inbox(home / "control", {"paper": daemon.desk()}, print, print, lambda: seconds)
+        look = asyncio.create_task(inbox.look())
+        await terminal.settle(START)
+        await terminal.step()
+        assert len(terminal.orders) == 1
+        assert inbox.trouble == ""
+        seconds = 11.0
+        assert inbox.trouble == "the command inbox has not answered for 11 s; its disk hangs"
+        assert missing(standing(daemon.desk())) == [f"commands cannot be taken: {inbox.trouble}"]
+        is_over.set()
+        await look
+        assert "not readable ([Errno 13] Permission denied)" in inbox.trouble
 
 
 async def test_a_file_that_is_no_command_is_put_aside_and_told(daemon: RunningDaemon, home: Path) -> None:

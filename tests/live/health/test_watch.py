@@ -137,7 +137,7 @@ async def test_by_the_clock_windows_last_ten_seconds_and_slow_commits_are_told_a
     async with daemon_at(home, clock=hands) as daemon:
         desks = {"paper": daemon.desk()}
         recorder = daemon.desk().account.recorder
-        inbox = Inbox(home / "control", desks, lambda _: None)
+        inbox = Inbox(home / "control", desks, lambda _: None, lambda *_: None)
         watch = Watch(desks, recorder.journal, inbox, 10.0, lambda: hands.seconds)
         slow = [False, True, True, True, False, False, False, False]
         active = []
@@ -164,7 +164,11 @@ async def test_a_round_that_hangs_and_work_that_failed_are_complaints(home: Path
         desks = {"paper": daemon.desk()}
         recorder = daemon.desk().account.recorder
         watch = Watch(
-            desks, recorder.journal, Inbox(home / "control", desks, lambda _: None), 10.0, lambda: hands.seconds
+            desks,
+            recorder.journal,
+            Inbox(home / "control", desks, lambda _: None, lambda *_: None),
+            10.0,
+            lambda: hands.seconds,
         )
         assert watch.complaints() == ["a task has ended: the measure of the event loop's lag"]
         watch.pulse.start()

@@ -20,12 +20,10 @@ COMMANDS = get_args(CommandName)
 @click.argument("argument", default="")
 @HOME
 def send(command: CommandName, argument: str, home: str | None) -> None:
-    """Put a command into the daemon's inbox: halt, resume, reset a breaker, ask the terminal, reload, or drain and stop."""
-    from trading_assets.cli.processes import send_command
+    """Give the daemon a command without waiting for its answer: ask the terminal, reload, or drain and stop, for example."""
+    from trading_assets.cli.command_inbox import send as send_to_daemon
 
-    click.echo(
-        f"Sent as {send_command(existing(home), command, argument)}; the answer stands in the journal (raw_command_results)."
-    )
+    click.echo(send_to_daemon(existing(home), command, argument))
 
 
 @trading.command()
@@ -41,7 +39,7 @@ def halt(reason: str, home: str | None, as_json: bool) -> None:
 @HOME
 @JSON
 def resume(home: str | None, as_json: bool) -> None:
-    """Lift a halt."""
+    """Lift a halt. While no daemon runs: take back one that waits for the next start."""
     _given(home, as_json, "resume", "")
 
 
@@ -54,7 +52,7 @@ def breaker() -> None:
 @HOME
 @JSON
 def breaker_list(home: str | None, as_json: bool) -> None:
-    """The breakers tripped now, since when and why, by the journal: also while no daemon runs."""
+    """The breakers tripped now, since when and why, and halts that wait for a daemon."""
     from trading_assets.cli.breakers import standing, standing_report
 
     answer(standing(existing(home)), as_json, standing_report)
@@ -81,7 +79,7 @@ def breaker_reset(name: str, home: str | None, as_json: bool) -> None:
 
 def _given(home: str | None, as_json: bool, command: CommandName, argument: str) -> None:
     """Give the daemon a command, print its answer, and fail when it was not done."""
-    from trading_assets.cli.breakers import give
+    from trading_assets.cli.command_inbox import give
 
     result = give(existing(home), command, argument)
     answer(result, as_json, lambda told: click.echo(told["answer"]))
