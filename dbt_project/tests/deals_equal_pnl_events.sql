@@ -1,11 +1,11 @@
--- Conservation: for each account, the money that trade deals moved is the sum of its profit-and-loss events, to the cent.
+-- Conservation: for each account, the money of its deals that is profit or loss (core.trades.deal_kinds) is the sum of its profit-and-loss events, to the cent.
 -- What became known in the last two hours may still be on its way from the one table to the other.
 {{ config(meta={'dagster': {'ref': {'name': 'account_equity'}}}) }}
 -- depends_on: {{ ref('account_equity') }}
 with deals as (
     select tenant, account, deal_ticket, sum(amount) as moved
     from {{ ref('stg_deals') }}
-    where kind in ('BUY', 'SELL') and known_at < now() - interval 2 hour
+    where kind not in ('BALANCE', 'BONUS', 'CREDIT') and known_at < now() - interval 2 hour
     group by all
 ),
 

@@ -32,6 +32,7 @@ from trading_assets.core.records.trading import (
     StrategyLoad,
     SymbolSpec,
 )
+from trading_assets.core.trades.deal_kinds import kind_of
 from trading_assets.store.journal import JournalError, journal_dates, read_groups, read_groups_backwards
 from trading_assets.store.journal_bars import bar_days, bar_lines
 
@@ -224,7 +225,7 @@ class Past:
                 books.trades.restore_deal(record, intent.order if intent else None)
                 if record.slippage_points is not None:
                     books.risk.restore_slippage(record.slippage_points)
-                if record.kind in ("BALANCE", "CREDIT"):
+                if kind_of(record.kind).role in ("cash", "credit"):
                     books.risk.restore_cash(record.event_at, record.profit)
             case Outcome():
                 books.trades.end(record)

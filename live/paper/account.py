@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Literal
 
 import msgspec
 
@@ -49,8 +48,8 @@ class Account:
         """Book a deposit and return its deal."""
         return self.operate("BALANCE", amount, msc, "deposit")
 
-    def operate(self, kind: Literal["BALANCE", "CREDIT"], amount: Decimal, msc: int, comment: str) -> DealFacts:
-        """Book a deposit, a withdrawal (negative) or a credit and return its deal."""
+    def operate(self, kind: str, amount: Decimal, msc: int, comment: str) -> DealFacts:
+        """Book a deposit, a withdrawal (negative), a credit or a cost and return its deal."""
         deal = DealFacts(
             ticket=self.book.ticket(), order="0", position_id="0", magic="0", symbol="", kind=kind, entry="IN", reason="CLIENT",
             volume=Decimal(0), price=0.0, profit=cents(amount), commission=Decimal("0.00"), swap=Decimal("0.00"),

@@ -20,6 +20,7 @@ from live.paper.state import PlayPosition, State
 from live.paper.telling import Told, late, tell_answer, tell_events, tell_settled, unknown_update
 from live.paper.working import Ending
 from trading_assets.core.messages import CloseCommand, DealFacts, DealUpdate, FromTerminal, OrderCommand
+from trading_assets.core.trades.deal_kinds import TRADE_KINDS
 
 
 @dataclass
@@ -66,13 +67,13 @@ class Desk:
         self._queue(tell_events(self._faults, fills, chain_id))
 
     def report_cash(self, deals: Sequence[DealFacts], chain_id: str) -> None:
-        """Save and queue the balance and credit operations among `deals`."""
+        """Save and queue the operations among `deals` that fill nothing."""
         account = self.broker.account()
         self._queue(
             [
                 (DealUpdate(session="", seq=0, sent_msc=0, chain_id=chain_id, deal=deal, account=account), 0)
                 for deal in deals
-                if deal.kind in ("BALANCE", "CREDIT")
+                if deal.kind not in TRADE_KINDS
             ]
         )
 

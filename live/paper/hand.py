@@ -45,6 +45,8 @@ def do(broker: Broker, event: Event, now_msc: int) -> list[Fill]:
             broker.operate("BALANCE", event.amount, now_msc, event.comment or "deposit")
         case "credit":
             broker.operate("CREDIT", event.amount, now_msc, event.comment or "bonus")
+        case "charge":
+            broker.operate(event.kind, event.amount, now_msc, event.comment or event.kind.lower())
         case "server_off" | "server_on":
             broker.book.switch(at_server=event.do == "server_off")
         case "terminal_off" | "terminal_on":

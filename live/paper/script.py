@@ -19,8 +19,8 @@ from trading_assets.core.market.timeframes import to_ms
 from trading_assets.core.records.record import Side
 
 AccountDeed = Literal[
-    "open", "close", "close_by", "set_stops", "remove_stops", "place", "withdraw", "deposit", "credit", "server_off",
-    "server_on", "terminal_off", "terminal_on",
+    "open", "close", "close_by", "set_stops", "remove_stops", "place", "withdraw", "deposit", "credit", "charge",
+    "server_off", "server_on", "terminal_off", "terminal_on",
 ]  # fmt: skip
 LinkDeed = Literal["reinit", "reconnect", "freeze", "log_in", "die"]
 
@@ -49,6 +49,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """0 is a person; another expert has one of its own. 64 bits, unsigned ones read back signed."""
     reason: Literal["CLIENT", "MOBILE", "WEB", "EXPERT"] = "CLIENT"
     amount: Decimal = Decimal(0)
+    kind: str = "CHARGE"
+    """`charge`: type of the deal, any of MetaTrader's that fills nothing."""
     login: str = ""
     """`log_in`: greet as this account; when the daemon refuses, the person logs back in."""
     comment: str = ""

@@ -26,6 +26,7 @@ from trading_assets.core.errors import TradingError
 from trading_assets.core.messages import AccountFacts, DealFacts, OrderUpdate
 from trading_assets.core.records.record import Record
 from trading_assets.core.records.trading import Deal
+from trading_assets.core.trades.deal_kinds import KINDS, kind_of
 from trading_assets.core.trades.lifecycle import MARKET_CLOSED, Answered, Ended, Filled, result_of
 
 
@@ -53,6 +54,7 @@ class Settlement:
         self._protector = protector
         self._holdings = holdings
         self._past = past
+        self._unknown_kinds: set[str] = set()
 
     # --- orders ---------------------------------------------------------------------------------------------------
 
@@ -234,9 +236,19 @@ class Settlement:
 
     def _judged(self, deal: Deal) -> list[Record]:
         """Let a deal count in the risk state: deposits and withdrawals, and slippage."""
-        if deal.kind in ("BALANCE", "CREDIT"):
+        if kind_of(deal.kind).role in ("cash", "credit"):
             self._books.risk.observe_cash(deal.profit)
             return []
+        if deal.kind not in KINDS and deal.kind not in self._unknown_kinds:
+            self._unknown_kinds.add(deal.kind)
+            self._recorder.finding(
+                "live.trading.settlement",
+                f"deal {deal.deal_ticket}",
+                "each deal is of a type MetaTrader documents",
+                f"{deal.kind[:40]} is none; its money counts as profit or loss",
+                "look the deal up in the terminal's history; where it is a deposit, the drawdown it makes is reset by"
+                " `trading breaker reset drawdown_stop`",
+            )
         if deal.slippage_points is None:
             return []
         changes = self._books.risk.observe_slippage(deal.slippage_points, self._recorder.clock.now())

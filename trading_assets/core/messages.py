@@ -137,7 +137,7 @@ class DealFacts(msgspec.Struct, frozen=True, kw_only=True):
     position_id: Ticket
     magic: Magic
     symbol: RawSymbol
-    kind: Annotated[Literal["BUY", "SELL", "BALANCE", "CREDIT"], doc("Type of the deal.", source="terminal")]
+    kind: Annotated[str, doc("Type of the deal: the end of its name in ENUM_DEAL_TYPE.", source="terminal")]
     entry: Annotated[Literal["IN", "OUT", "INOUT", "OUT_BY"], doc("Entry of the deal.", source="terminal")]
     reason: Annotated[str, doc("EXPERT, SL, TP, SO, CLIENT, ...", source="terminal")]
     volume: Lots

@@ -12,7 +12,7 @@ import dagster as dg
 import polars as pl
 
 from trading_assets.core.tables import TABLES
-from trading_assets.core.trades.ledger import distinct_deals
+from trading_assets.core.trades.ledger import IS_TRADE, distinct_deals
 from trading_assets.defs.partitions import chunks, dates_of
 from trading_assets.defs.resources import Storage
 from trading_assets.defs.table_asset import conform, materialised, table_asset
@@ -49,7 +49,8 @@ def trades_frame(lake: Lake, days: Sequence[date]) -> pl.DataFrame:
     """Return the trades opened on the days, with their exits up to now."""
     trade = [*ACCOUNT, "trade_id"]
     deals = deals_of(lake, days[0]).filter(pl.col("trade_id").is_not_null())
-    entry, leaving = pl.col("entry") == "IN", pl.col("entry") != "IN"
+    # A deal that was taken back fills nothing any more; its money counts as told last.
+    entry, leaving = IS_TRADE & (pl.col("entry") == "IN"), IS_TRADE & (pl.col("entry") != "IN")
     lots, price = pl.col("volume_lots"), pl.col("price")
     weight = lots.cast(pl.Float64)
     lives = deals.group_by(trade, maintain_order=True).agg(

@@ -1,4 +1,4 @@
--- A deal that was told again is the same deal: its money is as told last, everything else as told first.
+-- A deal that was told again is the same deal: its money and type are as told last, everything else as told first.
 with source as (
     select
         *,
@@ -6,7 +6,11 @@ with source as (
         last_value(profit + commission + swap + fee) over (
             partition by tenant, account, deal_ticket order by known_at, journal_index
             rows between unbounded preceding and unbounded following
-        ) as amount_told_last
+        ) as amount_told_last,
+        last_value(kind) over (
+            partition by tenant, account, deal_ticket order by known_at, journal_index
+            rows between unbounded preceding and unbounded following
+        ) as kind_told_last
     from {{ source('lake', 'raw_deals') }}
 ),
 
@@ -19,7 +23,7 @@ renamed as (
         trade_id,
         signal_id,
         symbol,
-        kind,
+        kind_told_last as kind,
         event_at as dealt_at,
         known_at,
         amount_told_last as amount

@@ -106,7 +106,7 @@ cents = st.integers(-500_000, 500_000).map(lambda number: Decimal(number) / 100)
 
 @st.composite
 def books(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """Deals of an account: trades in one or two parts, deposits, credit, some told twice."""
+    """Deals of an account: trades in one or two parts, deposits, credit, costs, some told twice or taken back."""
     rows = [DEPOSIT]
     for number in range(draw(st.integers(0, 12))):
         begin = draw(st.integers(1, 4 * 86_400))
@@ -135,7 +135,9 @@ def books(draw: st.DrawFn) -> list[dict[str, Any]]:
             )
             done = upto
         if draw(st.booleans()):
-            kind = draw(st.sampled_from(["BALANCE", "CREDIT"]))
+            kind = draw(
+                st.sampled_from(["BALANCE", "CREDIT", "BONUS", "COMMISSION_DAILY", "INTEREST", "TAX", "NEW_TYPE"])
+            )
             rows.append(deal(10 * number + 9, kind, draw(st.integers(1, 4 * 86_400)), profit=str(draw(cents))))
     again = rows[:: draw(st.integers(1, 5))]
     later = [
@@ -143,4 +145,10 @@ def books(draw: st.DrawFn) -> list[dict[str, Any]]:
         for row in rows[1 :: draw(st.integers(1, 5))]
         if draw(st.booleans())
     ]
-    return draw(st.permutations(rows + again + later))
+    taken_back = [
+        row
+        | {"known_at": row["known_at"] + timedelta(hours=61), "kind": f"{row['kind']}_CANCELED", "profit": Decimal(0)}
+        for row in rows[1 :: draw(st.integers(2, 9))]
+        if row["kind"] in ("BUY", "SELL") and draw(st.booleans())
+    ]
+    return draw(st.permutations(rows + again + later + taken_back))

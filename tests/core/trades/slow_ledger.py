@@ -24,16 +24,28 @@ def net(deal: Row) -> Decimal:
 
 
 def is_trade(deal: Row) -> bool:
-    """Whether it is a deal of a trade."""
+    """Whether it fills volume."""
     return deal["kind"] in ("BUY", "SELL")
 
 
+def is_paid_in(deal: Row) -> bool:
+    """Whether it is the trader's money coming or going, or the broker's gift."""
+    return deal["kind"] in ("BALANCE", "BONUS")
+
+
+def is_earned(deal: Row) -> bool:
+    """Whether its money is profit or loss: everything but what is paid in and what is lent."""
+    return not is_paid_in(deal) and deal["kind"] != "CREDIT"
+
+
 def last_told(deals: Sequence[Row]) -> list[Row]:
-    """One deal for each ticket, its money as told last."""
+    """One deal for each ticket, its figures as told last."""
     told: dict[str, Row] = {}
     for deal in sorted(deals, key=lambda row: row["known_at"]):
         first = told.get(deal["deal_ticket"], deal)
-        told[deal["deal_ticket"]] = first | {name: deal[name] for name in MONEY}
+        told[deal["deal_ticket"]] = first | {
+            name: deal[name] for name in (*MONEY, "kind", "volume_lots", "price", "reason")
+        }
     return list(told.values())
 
 
@@ -71,7 +83,7 @@ def minutes(deals: Sequence[Row], marks: Sequence[Row]) -> list[tuple[Any, ...]]
     for at, what, row in sorted(happened, key=lambda one: (one[0], one[1])):
         if what == 0:
             balance += net(row)
-            deposits += ZERO if is_trade(row) else net(row)
+            deposits += net(row) if is_paid_in(row) else ZERO
         elif what == 1:
             worth[row["trade_id"]] = row["unrealised_pnl"]
         else:
@@ -104,7 +116,7 @@ def observed_on(day: date) -> date:
 def returns(deals: Sequence[Row]) -> list[float]:
     """The account's daily returns, idle weekdays included, from its first trade deal to its last."""
     known = [deal for deal in last_told(deals) if deal["kind"] != "CREDIT"]
-    trading = [observed_on(deal["event_at"].date()) for deal in known if is_trade(deal)]
+    trading = [observed_on(deal["event_at"].date()) for deal in known if is_earned(deal)]
     if not trading:
         return []
     found, day = [], min(trading)
@@ -112,11 +124,11 @@ def returns(deals: Sequence[Row]) -> list[float]:
         if day.weekday() < 5:
             today = [deal for deal in known if observed_on(deal["event_at"].date()) == day]
             before = sum((net(deal) for deal in known if observed_on(deal["event_at"].date()) < day), ZERO)
-            paid = sum((net(deal) for deal in today if not is_trade(deal) and net(deal) > ZERO), ZERO)
-            made = sum((net(deal) for deal in today if is_trade(deal)), ZERO)
+            paid = sum((net(deal) for deal in today if is_paid_in(deal) and net(deal) > ZERO), ZERO)
+            made = sum((net(deal) for deal in today if is_earned(deal)), ZERO)
             if before + paid > ZERO:
                 found.append(float(made / (before + paid)))
-            elif not any(map(is_trade, today)):
+            elif not any(map(is_earned, today)):
                 found.append(0.0)
         day += timedelta(days=1)
     return found

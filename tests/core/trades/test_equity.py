@@ -23,7 +23,7 @@ from trading_assets.core.trades.equity import (
     moves,
     strategy_curve,
 )
-from trading_assets.core.trades.ledger import IS_TRADE, MOVED, ZERO, distinct_deals
+from trading_assets.core.trades.ledger import IS_PNL, MOVED, ZERO, distinct_deals
 
 DAY = timedelta(days=1)
 DAYS = [START.date() + timedelta(days=number) for number in range(9)]
@@ -203,7 +203,7 @@ def test_days_conserve_money_and_strategies_add_up_to_the_account(
     days = pl.DataFrame(days_of(deals, marks))
     balance = sum((net(row) for row in last_told(rows) if row["kind"] != "CREDIT"), ZERO)
     assert days["closing_balance"].to_list()[-1] == balance
-    assert days["net_pnl"].sum() == known.filter(IS_TRADE).select(MOVED.alias("moved"))["moved"].sum()
+    assert days["net_pnl"].sum() == known.filter(IS_PNL).select(MOVED.alias("moved"))["moved"].sum()
     assert days["opening_balance"].to_list()[1:] == days["closing_balance"].to_list()[:-1]
     strategies = strategy_curve(moves(known, marks, VERSIONS), DAYS).days
     earned = strategies.group_by("date").agg(pl.col("equity").sum())

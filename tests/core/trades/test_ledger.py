@@ -10,7 +10,7 @@ import polars as pl
 from accounts import DEPOSIT, MONEY, ONE_TRADE, START, books, deal, deals_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from slow_ledger import is_trade, last_told, net
+from slow_ledger import is_earned, last_told, net
 
 from trading_assets.core.columns.ledger import pnl_events as events_table
 from trading_assets.core.trades.ledger import ZERO, conservation, distinct_deals, pnl_events, positions
@@ -30,6 +30,39 @@ def test_each_component_of_a_trade_deal_is_an_event_and_zero_amounts_are_none() 
 def test_balance_and_credit_never_enter_profit_and_loss() -> None:
     events = pnl_events(deals_of(DEPOSIT, deal(2, "CREDIT", 5, profit="500"), deal(3, "BALANCE", 9, profit="-200")))
     assert events.is_empty()
+
+
+def test_costs_that_are_deals_of_their_own_are_profit_and_loss_as_the_kind_of_money_they_are() -> None:
+    costs = deals_of(
+        DEPOSIT, deal(2, "COMMISSION_DAILY", 5, profit="-12.40"), deal(3, "INTEREST", 6, profit="0.30"),
+        deal(4, "TAX", 7, profit="-1.10"), deal(5, "DIVIDEND", 8, profit="4"), deal(6, "BONUS", 9, profit="50"),
+        deal(7, "NOBODY_KNOWS", 10, profit="-2"),
+    )  # fmt: skip
+    events = pnl_events(costs)
+    assert events.select("deal_ticket", "kind", "amount").rows() == [
+        ("2", "commission", Decimal("-12.40")),
+        ("3", "swap", Decimal("0.30")),
+        ("4", "fee", Decimal("-1.10")),
+        ("5", "profit", Decimal(4)),
+        ("7", "profit", Decimal(-2)),
+    ]
+    counted = conservation(costs, events, Decimal("10038.80"))
+    assert (counted.difference, counted.deposits) == (ZERO, Decimal(10050))
+
+
+def test_a_deal_taken_back_moves_its_money_back_and_fills_nothing_any_more() -> None:
+    taken_back = [
+        row | {"known_at": row["known_at"] + timedelta(hours=3), "kind": f"{row['kind']}_CANCELED"}
+        | dict.fromkeys(("profit", "commission", "swap"), ZERO)
+        for row in ONE_TRADE[1:]
+    ]  # fmt: skip
+    deals = deals_of(*ONE_TRADE, *taken_back)
+    events = pnl_events(deals)
+    assert events["amount"].cast(MONEY).sum() == ZERO
+    assert conservation(deals, events, Decimal(10000)).difference == ZERO
+    assert positions(distinct_deals(deals)).is_empty()
+    only_the_exit = deals_of(*ONE_TRADE, taken_back[1])
+    assert positions(distinct_deals(only_the_exit))["closed_at"].to_list() == [None]
 
 
 def test_a_deal_told_twice_counts_once() -> None:
@@ -101,7 +134,7 @@ def test_no_book_loses_a_cent(rows: list[dict[str, Any]]) -> None:
     deals = deals_of(*rows)
     counted = conservation(deals, pnl_events(deals), balance)
     assert counted.difference == ZERO
-    assert counted.events == sum((net(row) for row in last_told(rows) if is_trade(row)), ZERO)
+    assert counted.events == sum((net(row) for row in last_told(rows) if is_earned(row)), ZERO)
 
 
 @settings(max_examples=40, deadline=None)

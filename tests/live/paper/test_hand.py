@@ -114,3 +114,9 @@ def test_events_are_due_at_their_time_or_with_their_deal_and_once():
     for text in ("{}", '[{"do": "nothing"}]', "no json"):
         with pytest.raises(InputError, match="--script"):
             parse_script(text)
+
+
+def test_costs_are_deals_of_their_own_of_any_type():
+    account = under(Conditions())
+    done(account, do="charge", amount=Decimal("-12.40"), kind="COMMISSION_DAILY")
+    assert (account.book.balance, account.book.deals[-1].kind) == (Decimal("9987.60"), "COMMISSION_DAILY")

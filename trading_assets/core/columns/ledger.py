@@ -22,8 +22,8 @@ pnl_events = table(
     "pnl_events",
     "ledger",
     "One row per deal, telling of it and kind of money it moved; zero amounts have no row.",
-    "Every change of the balance that is profit or loss: balance and credit operations are not, and unrealised profit is in "
-    "marks. Append-only: partitioned by the day it became known, and a deal the broker tells again with other amounts adds rows "
+    "Every change of the balance that is profit or loss: deposits, withdrawals, bonuses and credit are not, and unrealised profit is "
+    "in marks. Append-only: partitioned by the day it became known, and a deal the broker tells again with other amounts adds rows "
     "with the difference, under the next revision. The sum of a deal's rows is its latest telling.",
     (
         *columns_of(Deal, "deal_ticket"),
@@ -178,7 +178,7 @@ equity_daily = table(
         money("closing_balance", "Balance at the end of the day.", _DAYS),
         money("unrealised_pnl", "Unrealised profit at the end of the day.", _EQUITY),
         money("closing_equity", "Equity at the end of the day.", _DAYS),
-        money("deposits", "Balance operations of the day, withdrawals negative.", _DAYS),
+        money("deposits", "Paid in on the day, withdrawals negative.", _DAYS),
         money("credit", "Credit operations of the day; they are neither balance nor profit.", _DAYS),
         _NET_DEPOSITS,
         money("gross_pnl", "Profit of the day's deals.", _DAYS),

@@ -171,7 +171,7 @@ class Deal(Record, frozen=True, kw_only=True, tag="deal"):
     ]
     magic: Magic
     symbol: Symbol
-    kind: Annotated[Literal["BUY", "SELL", "BALANCE", "CREDIT"], doc("Type of the deal.", source="terminal")]
+    kind: Annotated[str, doc("Type of the deal: BUY, SELL, BALANCE, CREDIT, COMMISSION, ...", source="terminal")]
     entry: Annotated[
         Literal["IN", "OUT", "INOUT", "OUT_BY"], doc("Whether it enters or leaves a position.", source="terminal")
     ]

@@ -9,7 +9,16 @@ import polars as pl
 
 from trading_assets.core.trades.currencies import converted, with_rate
 from trading_assets.core.trades.equity import ACCOUNT
-from trading_assets.core.trades.ledger import IS_TRADE, MONEY, MOVED, PNL_KINDS, ZERO, positions
+from trading_assets.core.trades.ledger import (
+    IS_CASH,
+    IS_PNL,
+    MONEY,
+    MOVED,
+    PNL_KINDS,
+    ZERO,
+    apportioned,
+    positions,
+)
 from trading_assets.core.trades.performance import observed_ratios
 
 _DAY = [*ACCOUNT, "date"]
@@ -52,14 +61,14 @@ def account_days(
 
 
 def _money(known: pl.DataFrame) -> pl.DataFrame:
-    is_balance = pl.col("kind") == "BALANCE"
     return (
-        known.group_by(*ACCOUNT, date=pl.col("event_at").dt.date())
+        apportioned(known)
+        .group_by(*ACCOUNT, date=pl.col("event_at").dt.date())
         .agg(
-            deposits=MOVED.filter(is_balance).sum(),
-            paid_in=MOVED.filter(is_balance & (MOVED > ZERO)).sum(),
-            credit=MOVED.filter(pl.col("kind") == "CREDIT").sum(),
-            **{kind: pl.col(kind).filter(IS_TRADE).sum() for kind in PNL_KINDS},
+            deposits=MOVED.filter(IS_CASH).sum(),
+            paid_in=MOVED.filter(IS_CASH & (MOVED > ZERO)).sum(),
+            credit=MOVED.filter(~IS_CASH & ~IS_PNL).sum(),
+            **{kind: pl.col(kind).filter(IS_PNL).sum() for kind in PNL_KINDS},
         )
         .rename({"profit": "gross_pnl"})
     )

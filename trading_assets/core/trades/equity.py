@@ -17,7 +17,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
-from trading_assets.core.trades.ledger import IS_TRADE, MONEY, MOVED, ZERO, positions
+from trading_assets.core.trades.ledger import IS_CASH, IS_PNL, MONEY, MOVED, ZERO, positions
 
 ACCOUNT = ("tenant", "account")
 STRATEGY = (*ACCOUNT, "strategy_version", "model_version")
@@ -81,14 +81,14 @@ def _money(known: pl.DataFrame) -> pl.DataFrame:
         "position_id",
         "event_at",
         balance=MOVED,
-        net_deposits=pl.when(IS_TRADE).then(_NOTHING).otherwise(MOVED),
-        is_trade=IS_TRADE,
+        net_deposits=pl.when(IS_CASH).then(MOVED).otherwise(_NOTHING),
+        is_pnl=IS_PNL,
     )
 
 
 def _openings(lives: pl.DataFrame) -> pl.DataFrame:
     opened = pl.col("opened_at").alias("event_at")
-    return lives.select(*ACCOUNT, "position_id", opened, open_trades=pl.lit(1), is_trade=pl.lit(True))
+    return lives.select(*ACCOUNT, "position_id", opened, open_trades=pl.lit(1), is_pnl=pl.lit(True))
 
 
 def _closings(lives: pl.DataFrame) -> pl.DataFrame:
@@ -100,7 +100,7 @@ def _closings(lives: pl.DataFrame) -> pl.DataFrame:
         trades=pl.lit(1),
         closed_net=pl.col("net_pnl"),
         closed_square=(pl.col("net_pnl") * pl.col("net_pnl")).cast(MONEY),
-        is_trade=pl.lit(True),
+        is_pnl=pl.lit(True),
     )
 
 
@@ -120,7 +120,7 @@ def _revaluations(marks: pl.DataFrame, lives: pl.DataFrame) -> pl.DataFrame:
     ended = known.filter(pl.col("closed_at").is_not_null()).with_columns(event_at=pl.col("closed_at"), value=_NOTHING)
     path = pl.concat([valued, ended.select(valued.columns)]).sort(*trade, "event_at", maintain_order=True)
     change = pl.col("value") - pl.col("value").shift(1).over(trade).fill_null(ZERO)
-    return path.select(*ACCOUNT, "position_id", "event_at", unrealised_pnl=change.cast(MONEY), is_trade=pl.lit(True))
+    return path.select(*ACCOUNT, "position_id", "event_at", unrealised_pnl=change.cast(MONEY), is_pnl=pl.lit(True))
 
 
 def account_curve(moved: pl.DataFrame, days: Sequence[date], taken_up: pl.DataFrame | None = None) -> Curve:
@@ -134,7 +134,7 @@ def account_curve(moved: pl.DataFrame, days: Sequence[date], taken_up: pl.DataFr
 
 def strategy_curve(moved: pl.DataFrame, days: Sequence[date], taken_up: pl.DataFrame | None = None) -> Curve:
     """Return the curves of each strategy and model of an account (tables `strategy_curve` and `strategy_daily`)."""
-    return _curve(moved.filter(pl.col("is_trade")), STRATEGY, days, taken_up)
+    return _curve(moved.filter(pl.col("is_pnl")), STRATEGY, days, taken_up)
 
 
 def _curve(moved: pl.DataFrame, key: Sequence[str], days: Sequence[date], taken_up: pl.DataFrame | None) -> Curve:

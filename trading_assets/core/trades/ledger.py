@@ -1,8 +1,8 @@
 """The ledger: profit-and-loss events from deals, and the proof that no cent is lost.
 
-Profit and loss is what deals of kind BUY and SELL moved: profit, commission, swap, fee. Balance operations are deposits,
-credit is neither. The broker is right about the past: where it tells a deal again with other amounts, the latest
-telling counts, and the events say so by a correction of the difference, never by a changed row. All money is Decimal.
+Which deals are profit or loss, which are deposits and which are neither is `deal_kinds`' table; what moved is profit, commission,
+swap, fee. The broker is right about the past: where it tells a deal again with other figures, the latest telling counts,
+and the events say so by a correction of the difference, never by a changed row. All money is Decimal.
 What the events add up to is `equity`, how well that was done is `performance`, how one trade ended is `outcomes`.
 """
 
@@ -13,38 +13,59 @@ from decimal import Decimal
 
 import polars as pl
 
+from trading_assets.core.trades.deal_kinds import CASH_KINDS, CREDIT_KINDS, TRADE_KINDS, named_for
+
 PNL_KINDS = ("profit", "commission", "swap", "fee")
 MONEY = pl.Decimal(38, 8)
 ZERO = Decimal(0)
 
 _OWNER = ["tenant", "account"]
 MOVED = pl.sum_horizontal(*PNL_KINDS).cast(MONEY)
-IS_TRADE = pl.col("kind").is_in(["BUY", "SELL"])
+IS_TRADE = pl.col("kind").is_in(TRADE_KINDS)
+"""Deals that fill volume."""
+IS_CASH = pl.col("kind").is_in(CASH_KINDS)
+"""Deals that pay in or out."""
+IS_PNL = ~pl.col("kind").is_in((*CASH_KINDS, *CREDIT_KINDS))
+"""Deals whose money is profit or loss: of trades, costs, and whatever nobody knows."""
+_TOLD_LAST = (*PNL_KINDS, "kind", "reason", "volume_lots", "price")
 _EVENT_OF = ("position_id", "trade_id", "signal_id", "symbol", "source", "slippage_points")
 
 
 def distinct_deals(deals: pl.DataFrame) -> pl.DataFrame:
     """Return one row per account and deal ticket: a terminal asked again answers again.
 
-    Money is as told last; everything else, the moment it became known as well, as told first.
+    Money, type, reason, volume and price are as told last; everything else, the moment it became known as well, as told first.
     """
     tellings = deals.sort("known_at", maintain_order=True)
     ticket = [*_OWNER, "deal_ticket"]
     first = tellings.unique(ticket, keep="first", maintain_order=True)
     if len(first) == len(tellings):
         return first
-    last = tellings.select(*ticket, *PNL_KINDS).unique(ticket, keep="last", maintain_order=True)
-    return first.drop(PNL_KINDS).join(last, on=ticket, how="left", maintain_order="left").select(deals.columns)
+    told = [name for name in _TOLD_LAST if name in deals.columns]
+    last = tellings.select(*ticket, *told).unique(ticket, keep="last", maintain_order=True)
+    return first.drop(told).join(last, on=ticket, how="left", maintain_order="left").select(deals.columns)
+
+
+def apportioned(deals: pl.DataFrame) -> pl.DataFrame:
+    """Return deals with the amount of each cost in the kind of money it is: a daily commission is told as profit."""
+    elsewhere = pl.lit(False)
+    parts = {}
+    for money in PNL_KINDS[1:]:
+        is_of = pl.col("kind").is_in(named_for(money))
+        parts[money] = pl.when(is_of).then(pl.col(money) + pl.col("profit")).otherwise(pl.col(money)).cast(MONEY)
+        elsewhere = elsewhere | is_of
+    return deals.with_columns(**parts, profit=pl.when(elsewhere).then(ZERO).otherwise(pl.col("profit")).cast(MONEY))
 
 
 def pnl_events(deals: pl.DataFrame) -> pl.DataFrame:
-    """Return one row per telling of a trade deal and kind of money it moved (table `pnl_events`).
+    """Return one row per telling of a deal that is profit or loss and kind of money it moved (table `pnl_events`).
 
     `deals` are rows of raw_deals, all that are known of the tickets in it. An event belongs to the day on which it became
     known, and what becomes known later adds events and changes none. Zero amounts have no row.
     """
     ticket = [*_OWNER, "deal_ticket"]
-    told = deals.filter(IS_TRADE).sort("known_at", maintain_order=True)
+    counted = {kind: pl.when(IS_PNL).then(pl.col(kind)).otherwise(ZERO).cast(MONEY) for kind in PNL_KINDS}
+    told = apportioned(deals).with_columns(**counted).sort("known_at", maintain_order=True)
     before = {kind: pl.col(kind).shift(1).over(ticket).fill_null(ZERO) for kind in PNL_KINDS}
     moved = told.with_columns((pl.col(kind) - before[kind]).cast(MONEY) for kind in PNL_KINDS)
     changes = moved.filter(pl.any_horizontal(pl.col(kind) != ZERO for kind in PNL_KINDS))
@@ -71,11 +92,11 @@ class Conservation:
     """The same money counted three ways."""
 
     deals: Decimal
-    """What the trade deals moved."""
+    """What the deals moved that are profit or loss."""
     events: Decimal
     """What the profit-and-loss events say."""
     deposits: Decimal
-    """What balance operations moved."""
+    """What was paid in and out."""
     balance_change: Decimal
     """What the terminal says the balance moved by."""
 
@@ -93,9 +114,9 @@ def conservation(deals: pl.DataFrame, events: pl.DataFrame, balance_change: Deci
     """
     known = distinct_deals(deals)
     return Conservation(
-        deals=_total(known.filter(IS_TRADE).select(MOVED.alias("moved"))["moved"]),
+        deals=_total(known.filter(IS_PNL).select(MOVED.alias("moved"))["moved"]),
         events=_total(events["amount"]),
-        deposits=_total(known.filter(pl.col("kind") == "BALANCE").select(MOVED.alias("moved"))["moved"]),
+        deposits=_total(known.filter(IS_CASH).select(MOVED.alias("moved"))["moved"]),
         balance_change=balance_change,
     )
 
@@ -109,16 +130,18 @@ def _total(amounts: pl.Series) -> Decimal:
 def positions(known: pl.DataFrame) -> pl.DataFrame:
     """Return one row per position of distinct deals: when it was opened and closed (null while open), and its net profit."""
     signed = pl.when(pl.col("kind") == "BUY").then(pl.col("volume_lots")).otherwise(-pl.col("volume_lots"))
+    fills = known.filter(IS_TRADE)
+    # A deal that was taken back, or a cost of the position, fills nothing and moves money all the same.
+    of_fills = known.filter(IS_PNL).join(fills, on=[*_OWNER, "position_id"], how="semi", maintain_order="left")
     return (
-        known.filter(IS_TRADE)
-        .sort("event_at", maintain_order=True)
+        of_fills.sort("event_at", maintain_order=True)
         .group_by(*_OWNER, "position_id", maintain_order=True)
         .agg(
             trade_id=pl.col("trade_id").drop_nulls().first(),
             signal_id=pl.col("signal_id").drop_nulls().first(),
-            opened_at=pl.col("event_at").first(),
-            last_deal_at=pl.col("event_at").last(),
-            open_lots=signed.sum(),
+            opened_at=pl.col("event_at").filter(IS_TRADE).first(),
+            last_deal_at=pl.col("event_at").filter(IS_TRADE).last(),
+            open_lots=signed.filter(IS_TRADE).sum(),
             net_pnl=MOVED.sum().cast(MONEY),
         )
         .with_columns(closed_at=pl.when(pl.col("open_lots") == ZERO).then(pl.col("last_deal_at")))

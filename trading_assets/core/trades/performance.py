@@ -30,7 +30,7 @@ import polars as pl
 
 from trading_assets.core.market.symbols import pip_digits
 from trading_assets.core.trades.equity import ACCOUNT, NO_STRATEGY, STRATEGY
-from trading_assets.core.trades.ledger import IS_TRADE, MONEY, MOVED, ZERO, positions
+from trading_assets.core.trades.ledger import IS_CASH, IS_PNL, IS_TRADE, MONEY, MOVED, ZERO, positions
 
 DAYS_A_YEAR = 252
 SCOPES = ("account", "symbol", "strategy", "model")
@@ -102,18 +102,18 @@ def daily_performance(
 
 def observed_ratios(known: pl.DataFrame) -> pl.DataFrame:
     """Return the ratios of each account after each observation with a deal, from its distinct deals."""
-    moved = known.filter(IS_TRADE).select(
+    moved = known.filter(IS_PNL).select(
         *ACCOUNT, scope=pl.lit("account"), scope_name=pl.lit(""), date=pl.col("event_at").dt.date(), moved=MOVED
     )
     return _ratios(_observations(moved, known))
 
 
 def _attributed(known: pl.DataFrame, versions: pl.DataFrame) -> pl.DataFrame:
-    """Return the trade deals with the strategy and model of their position."""
+    """Return the deals that are profit or loss with the strategy and model of their position."""
     trade = [*ACCOUNT, "trade_id"]
     whose = positions(known).join(versions, on=trade, how="left").select(*ACCOUNT, "position_id", *STRATEGY[2:])
     return (
-        known.filter(IS_TRADE)
+        known.filter(IS_PNL)
         .select(*ACCOUNT, "position_id", "symbol", "event_at", moved=MOVED)
         .join(whose, on=[*ACCOUNT, "position_id"], how="left", maintain_order="left")
         .with_columns(pl.col(*STRATEGY[2:]).fill_null(NO_STRATEGY), date=pl.col("event_at").dt.date())
@@ -210,7 +210,7 @@ def _observations(moved: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
         .group_by(*ACCOUNT, "observed_on")
         .agg(
             moved=MOVED.sum().cast(MONEY),
-            paid_in=MOVED.filter(~IS_TRADE & (MOVED > ZERO)).sum().cast(MONEY),
+            paid_in=MOVED.filter(IS_CASH & (MOVED > ZERO)).sum().cast(MONEY),
         )
         .sort(*ACCOUNT, "observed_on")
     )
