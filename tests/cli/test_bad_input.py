@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 from filelock import FileLock
 from played import environment, trading
@@ -238,3 +242,11 @@ def test_a_program_that_is_not_there(say: Say, tmp_path: Path) -> None:
 def test_a_program_gets_the_databases_and_the_environment_of_the_home(say: Say, tmp_path: Path) -> None:
     look = "import os, sys; sys.exit(7 if os.environ['TRADING_HOME'] == sys.argv[1] and os.environ['TRADING_DAGSTER_URL'] else 1)"
     assert say("exec", "--home", tmp_path, "python", "-c", look, tmp_path).code == 7
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of POSIX")
+def test_a_program_by_its_path_finds_ours_and_leaves_none_of_its_own_behind(say: Say, tmp_path: Path) -> None:
+    script = f"sleep 600 & echo $! > {tmp_path}/pid; python -c 'import msgspec'"
+    assert say("exec", "--home", tmp_path / "home", "--", shutil.which("sh"), "-c", script).code == 0
+    with suppress(psutil.NoSuchProcess):  # it is gone, or waits for whoever takes note of its end
+        assert psutil.Process(int((tmp_path / "pid").read_text())).status() == psutil.STATUS_ZOMBIE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from played import processes_of
 
+from trading_assets.cli import processes
 from trading_assets.cli.processes import Daemon, LiveSettings, Terminal, last_words, send_command, write_settings
 from trading_assets.core.errors import UnavailableError
 from trading_assets.core.records.trading import CommandResult
@@ -43,6 +45,32 @@ def test_a_daemon_starts_answers_a_command_and_ends_cleanly(home: Home) -> None:
     answers = [one for one in read_records(home.raw, types=(CommandResult,)) if isinstance(one, CommandResult)]
     assert {one.command: one.is_done for one in answers} == {"halt": True, "drain": True}
     assert processes_of(home) == []
+
+
+def test_a_daemon_whose_inbox_cannot_be_written_is_stopped_by_signal(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, _ = write_settings(home, LIVE)
+    daemon = Daemon(home, settings)
+
+    def full(*_: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(processes, "send_command", full)
+    assert daemon.stop() == 0
+    assert processes_of(home) == []
+
+
+def test_modules_of_the_current_folder_are_not_run(
+    home: Home, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path_factory.mktemp("downloads")
+    for name in ("live", "trading_assets", "msgspec"):
+        (folder / f"{name}.py").write_text(f"open({str(folder / 'taken')!r}, 'w')")
+    monkeypatch.chdir(folder)
+    settings, _ = write_settings(home, LIVE)
+    assert Daemon(home, settings).stop() == 0
+    assert not (folder / "taken").exists()
 
 
 def test_ctrl_c_while_the_daemon_starts_leaves_none_behind(home: Home) -> None:

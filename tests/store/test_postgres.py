@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import stat
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 import psycopg2
 import pytest
 import sqlalchemy
@@ -29,6 +29,15 @@ with open_databases(Path(sys.argv[1])) as databases:
     sys.stdin.read()
 """
 
+ALONE = """
+import sys
+from pathlib import Path
+from trading_assets.store.postgres_server import EmbeddedServer
+print(EmbeddedServer(Path(sys.argv[1])).start().port, flush=True)
+sys.stdin.read()
+"""
+"""The server without the keeper that stops it."""
+
 
 def ask(url: str, question: str) -> object:
     connection = psycopg2.connect(url)
@@ -41,10 +50,10 @@ def ask(url: str, question: str) -> object:
         connection.close()
 
 
-def holder(folder: Path) -> subprocess.Popen[str]:
+def holder(folder: Path, script: str = HOLD) -> subprocess.Popen[str]:
     """Start another process that holds the folder's server until its input ends."""
     return subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", script, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
 
 
@@ -114,20 +123,23 @@ def test_two_that_start_together_get_one_server(tmp_path: Path) -> None:
             server.stop()
 
 
-def test_a_server_whose_owner_was_killed_is_taken_over_and_stopped(tmp_path: Path) -> None:
+def test_a_server_whose_owner_was_killed_is_taken_over_and_one_with_a_keeper_is_stopped(tmp_path: Path) -> None:
     folder = tmp_path / "postgres"
-    owner = holder(folder)
-    assert owner.stdout is not None
-    url = owner.stdout.readline().strip()
-    owner.send_signal(signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)
-    owner.communicate()
-    assert ask(url, "SELECT 1") == 1
-    server = EmbeddedServer(folder)
-    server.start()
-    assert server.is_owner
-    server.stop()
-    with pytest.raises(psycopg2.OperationalError):
-        psycopg2.connect(url)
+    for script in (ALONE, HOLD):
+        owner = holder(folder, script)
+        assert owner.stdout is not None
+        owner.stdout.readline()
+        postmaster = psutil.Process(int((folder / "data" / "postmaster.pid").read_text().splitlines()[0]))
+        owner.kill()
+        owner.communicate()
+        if script == ALONE:
+            server = EmbeddedServer(folder)
+            server.start()
+            assert server.is_owner
+            assert postmaster.is_running()
+            server.stop()
+        psutil.wait_procs([postmaster], timeout=30)
+        assert not postmaster.is_running()
 
 
 def test_what_was_written_is_there_after_a_restart_in_a_folder_with_spaces(tmp_path: Path) -> None:

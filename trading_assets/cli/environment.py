@@ -16,6 +16,7 @@ from pathlib import Path
 
 from trading_assets.core.errors import InputError
 from trading_assets.store.home import Home
+from trading_assets.store.owned_processes import owned_processes
 
 PROJECT = Path(__file__).resolve().parents[2]
 DBT_PROJECT = PROJECT / "dbt_project"
@@ -27,7 +28,9 @@ def home_of(option: str | None) -> Home:
 
 
 def beside_python(program: str) -> str:
-    """Return the program of this virtual environment by that name, or the name itself when there is none."""
+    """Return the program of this virtual environment by that name, or the name itself: there is none, or it is a path."""
+    if Path(program).name != program:
+        return program
     found = Path(sys.executable).with_name(f"{program}.exe" if os.name == "nt" else program)
     return str(found) if found.is_file() else program
 
@@ -48,7 +51,10 @@ def at_home(home: Home) -> None:
 
 @contextmanager
 def running(home: Home, first_date: date | None = None) -> Iterator[None]:
-    """Have PostgreSQL up and the environment set while the block runs. Raises TradingError sentences."""
+    """Have PostgreSQL up and the environment set while the block runs, and own every process started in it.
+
+    Raises TradingError sentences.
+    """
     from trading_assets.store.postgres import open_databases
 
     if not (PROJECT / "dagster.yaml").is_file():
@@ -65,7 +71,7 @@ def running(home: Home, first_date: date | None = None) -> Iterator[None]:
             error.strerror or str(error),
             "name another one with --home, or mend its permissions",
         ) from error
-    with open_databases(home.postgres, os.environ.get("TRADING_DATABASE_URL")) as databases:
+    with owned_processes(), open_databases(home.postgres, os.environ.get("TRADING_DATABASE_URL")) as databases:
         os.environ.update(
             {
                 "TRADING_HOME": str(home.root),

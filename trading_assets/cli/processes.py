@@ -9,21 +9,26 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from trading_assets.core.errors import UnavailableError
+from trading_assets.cli.environment import PROJECT
+from trading_assets.core.errors import TradingError, UnavailableError
 from trading_assets.store.control import Command, CommandName, put_command
 from trading_assets.store.files import replace_atomically
 from trading_assets.store.home import Home
+from trading_assets.store.owned_processes import own_group
 
 STOP_SECONDS = 60.0
+_FULL_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -107,11 +112,21 @@ class Daemon:
         return int(json.loads(line)["port"])
 
     def stop(self) -> int:
-        """Drain and stop it; return its exit code. Idempotent."""
-        if self.process.poll() is None:
-            send_command(self._home, "drain")
-        code = finish(self.process)
-        self._log.close()
+        """Drain and stop it; return its exit code. Idempotent.
+
+        A signal drains it, too: where the inbox cannot be written, on a full disk for one, or the daemon does not read it.
+        """
+        try:
+            if self.process.poll() is None:
+                with suppress(OSError, TradingError):
+                    send_command(self._home, "drain")
+                    self.process.wait(STOP_SECONDS / 2)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            interrupt(self.process)
+            code = finish(self.process)
+            self._log.close()
         return code
 
 
@@ -155,13 +170,10 @@ class Terminal:
 def spawn(
     command: Sequence[str], log: Any, environment: Mapping[str, str] | None = None, output: Any = subprocess.PIPE
 ) -> subprocess.Popen[bytes]:
-    """Start a child whose Ctrl-C is ours to give: in a process group of its own."""
-    own_group: dict[str, Any] = (
-        {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {"start_new_session": True}  # type: ignore[attr-defined,unused-ignore]
-    )
+    """Start a child whose Ctrl-C is ours to give, and that imports nothing from the folder a person happens to be in."""
     return subprocess.Popen(
-        list(command), stdin=subprocess.DEVNULL, stdout=output, stderr=log,
-        env=None if environment is None else {**os.environ, **environment}, **own_group,
+        list(command), stdin=subprocess.DEVNULL, stdout=output, stderr=log, cwd=PROJECT,
+        env={**os.environ, "PYTHONSAFEPATH": "1", **(environment or {})}, **own_group(),
     )  # fmt: skip
 
 
@@ -184,6 +196,8 @@ def finish(process: subprocess.Popen[bytes], seconds: float = STOP_SECONDS) -> i
 
 
 def last_words(log: Path, code: int) -> str:
-    """Return the last line a child left in its log."""
+    """Return the last line a child left in its log, or that it could leave none."""
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()] if log.exists() else []
+    if log.parent.is_dir() and shutil.disk_usage(log.parent).free < _FULL_BYTES:
+        return f"the disk of {log.parent} is full"
     return lines[-1].strip().rstrip(".") if lines else f"it ended with exit code {code} and said nothing"

@@ -49,13 +49,16 @@ def run_job(job: str, days: tuple[date, date] | None = None, on_step: OnStep | N
         run_id, started_at = str(uuid4()), datetime.now(UTC)
         instance.add_event_listener(run_id, listen)
         with log.open("a", encoding="utf-8") as screen, redirect_stdout(screen):
-            result = definition.execute_in_process(
-                instance=instance,
-                run_id=run_id,
-                run_config=QUIET,
-                tags={HERE_TAG: "yes"} | (range_tags(*days) if days else {}),
-                raise_on_error=False,
-            )
+            try:
+                result = definition.execute_in_process(
+                    instance=instance,
+                    run_id=run_id,
+                    run_config=QUIET,
+                    tags={HERE_TAG: "yes"} | (range_tags(*days) if days else {}),
+                    raise_on_error=False,
+                )
+            except dg.DagsterExecutionInterruptedError as error:
+                raise KeyboardInterrupt from error
         if not result.success:
             failed = [event for event in result.all_events if event.is_step_failure]
             if job == RETRAIN:

@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
 
 from trading_assets.core.errors import InputError, UnavailableError
+from trading_assets.store.owned_processes import owned_processes
 from trading_assets.store.postgres_server import ROLE, EmbeddedServer
 
 DATABASES = ("dagster", "mlflow")
@@ -35,22 +36,28 @@ def open_databases(folder: Path, server_url: str | None = None) -> Iterator[Data
     """Have both databases there while the block runs.
 
     Without `server_url` the embedded server of `folder` is started, or used if it runs already; it is stopped at the end
-    by whoever started it. With `server_url` (postgresql://user:password@host/database) that server is used and left
-    running. Raises UnavailableError or InputError, one sentence each.
+    by whoever started it, and by a keeper when that one was killed. With `server_url`
+    (postgresql://user:password@host/database) that server is used and left running. Raises UnavailableError or InputError, one sentence each.
     """
     if server_url:
         yield _ensured(_external(server_url), "the server of TRADING_DATABASE_URL")
         return
     server = EmbeddedServer(folder)
-    try:
-        address = server.start()
-        query = {"host": address.host} if address.host.startswith("/") else {}
-        url = URL.create(
-            "postgresql", ROLE, address.password, None if query else address.host, address.port, "postgres", query
-        )
-        yield _ensured(url, f"the embedded PostgreSQL in {folder}")
-    finally:
-        server.stop()
+    with owned_processes() as keeper:
+        keeper.keep_postgres(server.folder)
+        try:
+            yield _embedded(server, folder)
+        finally:
+            server.stop()
+
+
+def _embedded(server: EmbeddedServer, folder: Path) -> Databases:
+    address = server.start()
+    query = {"host": address.host} if address.host.startswith("/") else {}
+    url = URL.create(
+        "postgresql", ROLE, address.password, None if query else address.host, address.port, "postgres", query
+    )
+    return _ensured(url, f"the embedded PostgreSQL in {folder}")
 
 
 def _external(server_url: str) -> URL:

@@ -108,6 +108,10 @@ class EmbeddedServer:
             self._ownership.release()
             self._ownership = None
 
+    def take_over(self) -> bool:
+        """Become the owner of a server whose owner is gone; return whether this object owns it now."""
+        return self._owns()
+
     def _owns(self) -> bool:
         """Take the ownership if nobody has it: a lock that the system takes from whoever dies."""
         if self._ownership is None:

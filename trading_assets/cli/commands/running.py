@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from trading_assets.cli.environment import home_of, running
+from trading_assets.cli.environment import home_of
 from trading_assets.cli.root import HOME, JSON, answer, existing, trading
 
 
@@ -91,16 +91,6 @@ def backfill(first: datetime | None, last: datetime | None, piece_days: int, hom
 @HOME
 def exec(command: tuple[str, ...], home: str | None) -> None:
     """Run a program, such as `dagster definitions validate`, with the home's databases up and its environment set."""
-    import subprocess
+    from trading_assets.cli.execution import execute
 
-    from trading_assets.cli.environment import beside_python
-    from trading_assets.core.errors import InputError
-
-    with running(home_of(home)):
-        try:
-            done = subprocess.run([beside_python(command[0]), *command[1:]], check=False)
-        except FileNotFoundError as error:
-            raise InputError(
-                "running", command[0], "there is no such program", "name one of the virtual environment or of the path"
-            ) from error
-    sys.exit(done.returncode)
+    sys.exit(execute(home_of(home), command))
