@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
+from live.books.account_money import AccountMoney
 from live.books.orders import OrderBook
 from live.books.risk_state import Exposure, RiskBook
 from live.books.trades import TradeBook
@@ -55,6 +56,12 @@ class Books:
     """Step in which a symbol's chart counts spreads: the point of its first contract, whatever a later one says."""
     week_ends: dict[str, int] = field(default_factory=dict)
     """Minute of the server's week at which a symbol's last session ends, where the terminal tells it."""
+
+    money: AccountMoney = field(init=False)
+    """What the account's own figures and its deals say of its money."""
+
+    def __post_init__(self) -> None:
+        self.money = AccountMoney(self.risk)
 
     @property
     def open_positions(self) -> int:

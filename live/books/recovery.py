@@ -32,7 +32,6 @@ from trading_assets.core.records.trading import (
     StrategyLoad,
     SymbolSpec,
 )
-from trading_assets.core.trades.deal_kinds import kind_of
 from trading_assets.store.journal import JournalError, journal_dates, read_groups, read_groups_backwards
 from trading_assets.store.journal_bars import bar_days, bar_lines
 
@@ -113,7 +112,9 @@ class Past:
                     if isinstance(record, Decision):
                         books.trades.expect(record)
                     risk = record.inputs.risk
-                    books.risk.restore(risk, record.inputs.account_state.equity, record.decided_at, record.symbol)
+                    seen = record.inputs.account_state
+                    books.risk.restore(risk, seen.equity, record.decided_at, record.symbol)
+                    books.money.restored(seen.balance, risk.unexplained_balance)
                 case Order():
                     self._restore_order(books, record)
                 case Mark():
@@ -225,8 +226,7 @@ class Past:
                 books.trades.restore_deal(record, intent.order if intent else None)
                 if record.slippage_points is not None:
                     books.risk.restore_slippage(record.slippage_points)
-                if kind_of(record.kind).role in ("cash", "credit"):
-                    books.risk.restore_cash(record.event_at, record.profit)
+                books.money.deal(record)
             case Outcome():
                 books.trades.end(record)
             case Protection():
@@ -236,7 +236,7 @@ class Past:
             case BreakerEvent():
                 books.risk.restore_breaker(record)
             case AccountSnapshot():
-                books.risk.observe_equity(record.event_at, record.equity)
+                books.money.account(record.event_at, record.balance, record.equity, record.credit)
             case ClockVerdict():
                 books.clock = record
             case SymbolSpec():

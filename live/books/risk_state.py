@@ -44,6 +44,9 @@ class RiskBook:
         self._limits = limits
         self._equity: Decimal | None = None
         self._equity_at: datetime | None = None
+        self._seen: Decimal | None = None
+        self.unexplained = Decimal(0)
+        """What the balance reported last moved by without a deal that is known, by `live.books.account_money`."""
         self._high_water_mark = Decimal(0)
         self._day: date | None = None
         self._day_start = Decimal(0)
@@ -88,10 +91,14 @@ class RiskBook:
 
     # --- what happens ---------------------------------------------------------------------------------------------
 
+    def see_equity(self, equity: Decimal) -> None:
+        """Take note of the equity reported last, whether or not it counts yet: marks are told beside it."""
+        self._seen = equity
+
     def observe_equity(self, at: datetime, equity: Decimal) -> None:
-        """Take the account's equity as the terminal reports it."""
+        """Let an equity count whose balance the known deals explain."""
         self._roll(at, equity)
-        self._equity, self._equity_at = equity, at
+        self._equity, self._equity_at, self._seen = equity, at, equity
         self._high_water_mark = max(self._high_water_mark, equity)
 
     def observe_cash(self, amount: Decimal) -> None:
@@ -126,12 +133,15 @@ class RiskBook:
             self._roll(at, self._equity)
         while self._entries and self._entries[0] <= at - _HOUR:
             self._entries.popleft()
+        # While the balance is not explained, the marks stand as far from the equity seen as from the last that counted.
+        shift = Decimal(0) if self._seen is None or self._equity is None else self._seen - self._equity
         return RiskState(
             open_positions=open_positions,
             pending_orders=pending_orders,
-            equity_high_water_mark=self._high_water_mark,
-            day_start_equity=self._day_start,
-            week_start_equity=self._week_start,
+            equity_high_water_mark=self._high_water_mark + shift,
+            day_start_equity=self._day_start + shift,
+            week_start_equity=self._week_start + shift,
+            unexplained_balance=self.unexplained,
             orders_last_hour=len(self._entries),
             pending_entries=exposure.entries if exposure else 0,
             reserved_margin=exposure.margin if exposure else Decimal(0),
@@ -192,10 +202,11 @@ class RiskBook:
     def restore(self, seen: RiskState, equity: Decimal, at: datetime, symbol: str = "") -> None:
         """Take the marks of the last decision (or start) on record, and breakers that tripped before what is read back."""
         self._kept = breakers.inherited(self._kept, seen.breakers, at, symbol)
-        self._equity, self._equity_at = equity, at
-        self._high_water_mark = seen.equity_high_water_mark
-        self._day, self._day_start = at.date(), seen.day_start_equity
-        self._week, self._week_start = breakers.week_of(at), seen.week_start_equity
+        moved = seen.unexplained_balance
+        self._equity, self._equity_at, self._seen = equity - moved, at, equity
+        self._high_water_mark = seen.equity_high_water_mark - moved
+        self._day, self._day_start = at.date(), seen.day_start_equity - moved
+        self._week, self._week_start = breakers.week_of(at), seen.week_start_equity - moved
 
     def restore_start(self, start: StrategyLoad) -> None:
         """Take what an earlier start remembered, where nothing younger was read: it may be older than what is read back."""
@@ -209,11 +220,6 @@ class RiskBook:
             self._kept = breakers.inherited(self._kept, start.risk.breakers, start.known_at)
         else:
             self.restore(start.risk, start.equity, start.equity_at)
-
-    def restore_cash(self, at: datetime, amount: Decimal) -> None:
-        """Take one recorded deposit or withdrawal that the equity seen so far does not hold."""
-        if self._equity_at is not None and at > self._equity_at:
-            self.observe_cash(amount)
 
     def restore_breaker(self, event: BreakerEvent) -> None:
         """Take one recorded trip or reset."""

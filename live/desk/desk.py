@@ -307,7 +307,7 @@ class Desk:
             books = self.account.books
             is_search_due = books.trades.known.is_full or books.orders.is_search_due(self._recorder.clock.now())
             # A balance that no deal explains: one was never told.
-            is_agreed = self._reconciliation.is_done_once and self._holdings.is_explained(message.account)
+            is_agreed = not self._reconciliation.is_urgent and self._holdings.is_explained(message.account)
             if is_search_due or not is_agreed:
                 await self._reconciliation.ask()
             if self.on_stream_time is not None:

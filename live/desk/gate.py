@@ -58,9 +58,7 @@ class Gate:
         if self._opening.is_begun:
             # All of it counts, as in the first one: the terminal may tell nothing else of what has changed.
             records += account.contracts.take(message.symbols, message.chain_id, is_first=False)
-            records += holdings.snapshot_account(
-                message.account, message.chain_id, is_searching=self._reconciliation.is_asking
-            )
+            records += holdings.snapshot_account(message.account, message.chain_id)
             made = self._opening.make_windows(books.chart_points, {}, [])
             self._recorder.commit([*records, *made])
             if any(symbol not in self._charted for symbol in account.feed.windows):
@@ -70,7 +68,7 @@ class Gate:
                 await self._opening.ask(link)
             return
         records += account.contracts.take(message.symbols, message.chain_id, is_first=True)
-        records += holdings.snapshot_account(message.account, message.chain_id, is_searching=True)
+        records += holdings.snapshot_account(message.account, message.chain_id)
         records += self._opening.make_windows(books.chart_points, account.past_bars, account.past_quotes)
         account.past_bars, account.past_quotes = {}, []
         records += books.trades.follow_on()

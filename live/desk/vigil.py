@@ -132,7 +132,7 @@ class Vigil:
             if searched_for_s > timeout_s:
                 self._reconciliation.give_up()
             return
-        is_urgent = not self._reconciliation.is_done_once or any(
+        is_urgent = self._reconciliation.is_urgent or any(
             # Frozen or throttled orders (PLANNED again) are read anew before they are sent again.
             intent.is_working or intent.lacks_deals or intent.not_before or intent.order.state in ("UNKNOWN", "PLACED")
             for intent in self._orders.pending()

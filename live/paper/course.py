@@ -89,5 +89,7 @@ class Course:
             known = len(self.desk.broker.book.deals)
             fills = hand.do(self.desk.broker, event, self.now_msc())
             self.desk.report(fills, self.chain(now_ms, event.symbol))
-            self.desk.report_cash(self.desk.broker.book.deals[known:], self.chain(now_ms, ""))
+            if event.told != "never":
+                wait = 1 if event.told == "after_the_account" else 0
+                self.desk.report_cash(self.desk.broker.book.deals[known:], self.chain(now_ms, ""), wait)
             self.desk.save()

@@ -66,12 +66,12 @@ class Desk:
         """Save and queue what happened at the broker without a command."""
         self._queue(tell_events(self._faults, fills, chain_id))
 
-    def report_cash(self, deals: Sequence[DealFacts], chain_id: str) -> None:
-        """Save and queue the operations among `deals` that fill nothing."""
+    def report_cash(self, deals: Sequence[DealFacts], chain_id: str, wait: int = 0) -> None:
+        """Save and queue the operations among `deals` that fill nothing, held back for `wait` turns."""
         account = self.broker.account()
         self._queue(
             [
-                (DealUpdate(session="", seq=0, sent_msc=0, chain_id=chain_id, deal=deal, account=account), 0)
+                (DealUpdate(session="", seq=0, sent_msc=0, chain_id=chain_id, deal=deal, account=account), wait)
                 for deal in deals
                 if deal.kind not in TRADE_KINDS
             ]

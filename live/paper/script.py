@@ -51,6 +51,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     amount: Decimal = Decimal(0)
     kind: str = "CHARGE"
     """`charge`: type of the deal, any of MetaTrader's that fills nothing."""
+    told: Literal["at_once", "after_the_account", "never"] = "at_once"
+    """When the deal of a `deposit`, `credit` or `charge` is told: `after_the_account` a step later; `never`: asking shows it."""
     login: str = ""
     """`log_in`: greet as this account; when the daemon refuses, the person logs back in."""
     comment: str = ""

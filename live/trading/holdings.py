@@ -6,8 +6,6 @@ position is a deal (`live.trading.settlement`).
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from live.books.books import Books
 from live.books.trades import Trade
 from live.recorder import Recorder
@@ -16,7 +14,7 @@ from live.trading.protection import Protector
 from trading_assets.core.messages import AccountFacts, PositionFacts
 from trading_assets.core.records.decisions import AccountState
 from trading_assets.core.records.record import Record
-from trading_assets.core.records.trading import AccountSnapshot, Deal, Position
+from trading_assets.core.records.trading import AccountSnapshot, Position
 
 
 class Holdings:
@@ -27,9 +25,7 @@ class Holdings:
         self._canonical = settings.symbols
         self._books = books
         self._protector = protector
-        self._last_equity: AccountFacts | None = None
         self._told: AccountFacts | None = None
-        self._balance: Decimal | None = None
 
     # --- money ----------------------------------------------------------------------------------------------------
 
@@ -37,49 +33,40 @@ class Holdings:
         """Take the account as it is now."""
         self._recorder.buffer([self.account_record(facts, chain_id)])
         self.see(facts)
-        self._books.risk.observe_equity(self._recorder.clock.now(), facts.equity)
 
     def first_account(self, facts: AccountFacts, chain_id: str) -> None:
         """Take the account of a new session: its equity counts once the deals that led to it are known."""
         self._recorder.commit([self.account_record(facts, chain_id)])
         self.see(facts)
-        self._last_equity = facts
 
-    def snapshot_account(self, facts: AccountFacts, chain_id: str, *, is_searching: bool) -> list[Record]:
-        """Take the account of a snapshot like that of a heartbeat; returns its record when it differs from the last one.
-
-        `is_searching`: deals are asked for beside it, and its equity counts once those that led to it are known.
-        """
+    def snapshot_account(self, facts: AccountFacts, chain_id: str) -> list[Record]:
+        """Take the account of a snapshot like that of a heartbeat; returns its record when it differs from the last one."""
         is_news = facts != self._told
         self.see(facts)
-        if is_searching:
-            self._last_equity = facts
-        else:
-            self._books.risk.observe_equity(self._recorder.clock.now(), facts.equity)
         return [self.account_record(facts, chain_id)] if is_news else []
 
-    def count_equity(self) -> None:
-        """The deals are known: let the account's equity count."""
-        if self._last_equity is not None:
-            self._books.risk.observe_equity(self._recorder.clock.now(), self._last_equity.equity)
-            self._last_equity = None
-
-    def agree(self, facts: AccountFacts) -> None:
-        """All deals up to this report are booked: from here on each further one must explain the balance."""
-        self._balance = facts.balance
-
-    def booked(self, deal: Deal) -> None:
-        """Take note of what a deal does to the balance."""
-        if self._balance is not None:
-            self._balance += deal.profit + deal.commission + deal.swap + deal.fee
+    def agree(self) -> None:
+        """All deals the terminal knows are booked: from here on each further one must explain the balance."""
+        moved = self._books.money.agree()
+        if moved:
+            self._recorder.finding(
+                "live.trading.holdings",
+                "balance",
+                "each change of the balance has its deal",
+                f"it moved by {moved} and the terminal knows no deal of that; it counts as profit or loss",
+                "look it up in the terminal's history; where it was a deposit or withdrawal, `trading breaker reset"
+                " drawdown_stop` sets the mark anew",
+            )
 
     def is_explained(self, facts: AccountFacts | None) -> bool:
         """Return whether the deals that are known make this balance; else one was never told."""
-        return facts is None or self._balance is None or facts.balance == self._balance
+        return facts is None or self._books.money.would_explain(facts.balance)
 
     def see(self, facts: AccountFacts) -> None:
-        """Let the next decision see the account as it is now."""
+        """Let the next decision see the account as it is now, and the marks what of it is explained."""
         self._told = facts
+        now = self._recorder.clock.now()
+        self._books.money.account(now, facts.balance, facts.equity, facts.credit)
         self._books.account = AccountState(
             currency=facts.currency,
             balance=facts.balance,

@@ -70,6 +70,11 @@ class Reconciliation:
         """Whether a search waits for its answers."""
         return self._asked_at is not None
 
+    @property
+    def is_urgent(self) -> bool:
+        """Whether the session was not compared yet, or the account shows money no deal explains."""
+        return not self.is_done_once or bool(self._books.money.unexplained)
+
     def restart(self) -> None:
         """A new session begins: nothing asked for before will be answered."""
         self._asked_at, self._snapshot, self.is_done_once = None, None, False
@@ -80,6 +85,8 @@ class Reconciliation:
         if link is None or self.is_asking:
             return
         known = self._books.trades.known
+        # What a first search does not explain may lie further back: a deal of long ago that was changed.
+        in_full = in_full or self._books.money.is_doubted
         # In full is as far back as tickets are kept: what lies before was reconciled before they were let go.
         first = known.since if in_full or known.is_full or known.last_at is None else known.last_at
         waiting_since = self._books.orders.waiting_since()
@@ -121,8 +128,8 @@ class Reconciliation:
             self._books.trades.known.reconciled(self._asked_from, self._asked_at - _OVERLAP)
         await self._compare(snapshot, self._asked_at)
         self._asked_at, self.is_done_once = None, True
-        self._holdings.count_equity()
-        self._holdings.agree(snapshot.account)
+        if self._is_booked:
+            self._holdings.agree()
         return True
 
     async def _compare(self, snapshot: Snapshot, asked_at: datetime) -> None:

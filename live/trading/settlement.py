@@ -26,7 +26,7 @@ from trading_assets.core.errors import TradingError
 from trading_assets.core.messages import AccountFacts, DealFacts, OrderUpdate
 from trading_assets.core.records.record import Record
 from trading_assets.core.records.trading import Deal
-from trading_assets.core.trades.deal_kinds import KINDS, kind_of
+from trading_assets.core.trades.deal_kinds import KINDS
 from trading_assets.core.trades.lifecycle import MARKET_CLOSED, Answered, Ended, Filled, result_of
 
 
@@ -181,11 +181,9 @@ class Settlement:
             if intent is not None and before is not None:
                 self._books.orders.put_back(intent, before)
             raise
-        self._holdings.booked(deal)
         if account is not None:
             records.append(self._holdings.account_record(account, chain_id))
             self._holdings.see(account)
-            self._books.risk.observe_equity(self._recorder.clock.now(), account.equity)
         self._recorder.commit(records)
         if trade is not None and trade.is_settled:
             await self._sender.position_closed(trade.trade_id)
@@ -235,10 +233,8 @@ class Settlement:
         return [] if record is None else [record]
 
     def _judged(self, deal: Deal) -> list[Record]:
-        """Let a deal count in the risk state: deposits and withdrawals, and slippage."""
-        if kind_of(deal.kind).role in ("cash", "credit"):
-            self._books.risk.observe_cash(deal.profit)
-            return []
+        """Let a deal count in the risk state: what it did to the account, and slippage."""
+        self._books.money.deal(deal)
         if deal.kind not in KINDS and deal.kind not in self._unknown_kinds:
             self._unknown_kinds.add(deal.kind)
             self._recorder.finding(

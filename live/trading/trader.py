@@ -32,6 +32,7 @@ from trading_assets.core.records.decisions import (
 )
 from trading_assets.core.records.record import Record
 
+_RECONCILIATION = "reconciliation"
 _JOURNAL = "journal"
 # With few symbols the rest is decided in the time a commit takes anyway.
 _FEW_SYMBOLS = 4
@@ -75,6 +76,7 @@ class Trader:
             return  # Decided before (invariant 3), or built from a past nobody saw.
         self.decided_until[symbol] = bar.close_at
         self._watch_journal()
+        self._watch_balance()
         started_ns = time.perf_counter_ns()
         release = self._release.current
         window = self._feed.windows[symbol]
@@ -113,6 +115,15 @@ class Trader:
             else risk.trip(_JOURNAL, recorder.fault, recorder.clock.now())
         )
         recorder.buffer(recorder.breaker_events(changes))
+
+    def _watch_balance(self) -> None:
+        """Money that no deal explains may be a loss as well as a withdrawal: no entries until the terminal was asked."""
+        risk, recorder = self._books.risk, self._recorder
+        if risk.unexplained and not risk.is_tripped(_RECONCILIATION):
+            cause = (
+                f"the balance moved by {risk.unexplained} and no deal known so far explains it; the terminal is asked"
+            )
+            recorder.buffer(recorder.breaker_events(risk.trip(_RECONCILIATION, cause, recorder.clock.now())))
 
     def _tell_off_record(self) -> None:
         """Say which bars' decisions are on no record, once something can be recorded again: they are not decided later."""

@@ -66,20 +66,6 @@ def test_the_first_deposit_is_part_of_the_first_equity() -> None:
     assert risk.state(MONDAY, 0, 0).equity_high_water_mark == Decimal(10000)
 
 
-def test_a_deposit_on_record_counts_once_after_a_restart() -> None:
-    deposit = Decimal(500)
-    for at, counted in (
-        (MONDAY - timedelta(seconds=1), Decimal(0)),
-        (MONDAY, Decimal(0)),
-        (MONDAY + timedelta(seconds=1), deposit),
-    ):
-        risk = book()
-        # What came before the equity known last is in it already.
-        risk.restore_cash(at, deposit)
-        state = risk.state(MONDAY, 0, 0)
-        assert state.equity_high_water_mark == state.day_start_equity == Decimal(10000) + counted
-
-
 def test_entry_orders_are_counted_over_the_last_hour() -> None:
     risk = book()
     for minutes in (0, 30, 59):

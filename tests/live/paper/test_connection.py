@@ -90,6 +90,20 @@ async def test_the_script_reinitialises_reconnects_and_meddles_at_its_moments(
     assert begins < at[0]
 
 
+async def test_a_deposit_is_shown_before_its_deal_or_its_deal_is_never_told(market: Feed, setup: Make):
+    script = tuple(
+        Event(at=from_ms(int(market.at_ms[1000 + number])), do="deposit", amount=Decimal(amount), told=told)  # type: ignore[arg-type]
+        for number, (amount, told) in enumerate([("100", "after_the_account"), ("200", "never")])
+    )
+    async with listening(ScriptedDaemon()) as daemon:
+        given = setup(daemon, script=script, until=from_ms(int(market.at_ms[4000])))
+        await played(market, given)
+    first, second = (deal.ticket for deal in saved_deals(given) if deal.profit in (100, 200))
+    balances = [one.account.balance for one in daemon.of(TerminalHeartbeat) if one.account is not None]
+    assert Decimal("10300.00") in balances, "the account shows both"
+    assert (first in daemon.deal_tickets(), second in daemon.deal_tickets()) == (True, False)
+
+
 async def test_events_happen_once_over_restarts(market: Feed, setup: Make):
     script = (Event(at=from_ms(int(market.at_ms[3000])), do="open", magic=777),)
     async with listening(ScriptedDaemon()) as daemon:

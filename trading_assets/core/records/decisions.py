@@ -245,6 +245,14 @@ class RiskState(msgspec.Struct, frozen=True, kw_only=True):
     foreign_positions: Annotated[
         int, doc("Positions and working orders on the symbol that are not ours.", "positions", "daemon")
     ] = 0
+    unexplained_balance: Annotated[
+        Decimal,
+        doc(
+            "What the balance had moved by without a deal that was known; the marks leave it out.",
+            "account currency",
+            "live.books.account_money",
+        ),
+    ] = Decimal(0)
     breakers: Annotated[
         tuple[BreakerState, ...],
         doc("Breakers whose state is kept outside the decision.", source="live.books.risk_state"),
