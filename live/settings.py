@@ -18,7 +18,7 @@ from trading_assets.core.decisions.strategy import DEFAULT_STRATEGIES, Strategy
 from trading_assets.core.errors import InputError
 from trading_assets.core.market.clock import ClockRule
 from trading_assets.core.records.record import Mode
-from trading_assets.store.home import Home
+from trading_assets.store.home import Home, home_at
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
@@ -120,7 +120,7 @@ def _beside(settings: Path, name: str) -> str:
 
 def home_of(settings: Settings) -> Home:
     """Return the paths under the settings' home."""
-    return Home(Path(settings.home))
+    return home_at(settings.home)
 
 
 def strategy_of(account: AccountSettings) -> Strategy:

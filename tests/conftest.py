@@ -26,7 +26,7 @@ from said import Said, Say
 from trading_assets.store.lake import Lake
 
 # The asset graph reads these when it is imported: each test process works on a home of its own, never on one of yours.
-OWN_HOME = Path(tempfile.mkdtemp(prefix="trading-tests-"))
+OWN_HOME = Path(tempfile.mkdtemp(prefix="trading tests ü#-"))
 os.environ.update(TRADING_HOME=str(OWN_HOME), TRADING_FIRST_DATE="2026-01-01")
 atexit.register(shutil.rmtree, OWN_HOME, ignore_errors=True)
 

@@ -26,6 +26,8 @@ from trading_assets.cli.environment import beside_python
 from trading_assets.store.home import Home
 
 PROJECT = Path(__file__).resolve().parents[1]
+FOLDER = "a b ü#&'s $HOME"
+"""A person's folders have such names: everything that is tested on the played home is tested in one."""
 PLAN = ("--days", "2", "--release-days", "1")
 """Two days under the rules, one after the training: Monday 5 to Wednesday 7 January 2026."""
 DAYS = [date(2026, 1, day) for day in (4, 5, 6, 7)]
@@ -62,11 +64,11 @@ def play_once(folder: Path) -> Played:
     told = folder / "played.json"
     with FileLock(folder / "played.lock"):
         if not told.exists():
-            told.write_text(json.dumps(_play(Home(folder / "played"))))
+            told.write_text(json.dumps(_play(Home(folder / FOLDER))))
     result = json.loads(told.read_text())
     assert result["code"] == 0, result["said"]
     return Played(
-        Home(folder / "played"), json.loads(result["printed"]), result["interrupted_code"], result["interrupted_left"]
+        Home(folder / FOLDER), json.loads(result["printed"]), result["interrupted_code"], result["interrupted_left"]
     )
 
 

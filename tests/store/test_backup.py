@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
+import shutil
 import sqlite3
+import tarfile
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
+import msgspec
 import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +22,7 @@ from hypothesis import strategies as st
 from trading_assets.core.errors import InputError, StateError, TradingError
 from trading_assets.core.records.operations import OpsError
 from trading_assets.store import backup
-from trading_assets.store.backup import Manifest, check_backup, staged, unpack, write_backup
+from trading_assets.store.backup import FileEntry, Manifest, check_backup, staged, unpack, write_backup
 from trading_assets.store.home import Home
 from trading_assets.store.journal import Journal, read_records, verify
 
@@ -213,14 +218,89 @@ def test_a_file_of_the_home_that_cannot_be_read_is_named_and_no_part_stays(home:
     assert list((tmp_path / "places").iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["../outside.txt", "/outside.txt", "C:/outside.txt", "lake/../../outside.txt"])
-def test_a_copy_that_names_a_file_outside_of_the_home_writes_nothing_there(
-    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+def packed(target: Path, files: dict[str, bytes], kind: bytes = tarfile.REGTYPE) -> Path:
+    """Make an archive by hand, with a manifest that fits its files."""
+    entries = [
+        FileEntry(path=name, size=len(content), sha256=sha256(content).hexdigest()) for name, content in files.items()
+    ]
+    manifest = msgspec.json.encode(Manifest(made_at=AT, code_version="1", home="/h", files=tuple(entries)))
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, content in [*files.items(), ("manifest.json", manifest)]:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            info.type = kind if name != "manifest.json" else tarfile.REGTYPE
+            archive.addfile(info, io.BytesIO(content))
+    target.write_bytes(zstandard.ZstdCompressor().compress(plain.getvalue()))
+    return target
+
+
+JOURNAL = {"raw/tenant=t/a.ndjson": b"{}"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../outside.txt", "/outside.txt", "C:/outside.txt", "lake/../../outside.txt", "..\\outside.txt", "raw/C:\\outside.txt",
+        "raw/f:stream", "lake/con", "lake/NUL.txt", "lake/com1.log", "lake/name.", "lake/name ", "lake//name", "lake/a\nb",
+        "lake/what?", "lake/" + "x" * 300,
+    ],
+)  # fmt: skip
+def test_a_copy_with_a_name_that_is_no_file_of_a_home_everywhere_restores_nothing(tmp_path: Path, name: str) -> None:
+    archive = packed(tmp_path / "copy.tar.zst", {name: b"x", **JOURNAL})
+    with pytest.raises(StateError, match="nothing was restored"):
+        unpack(archive, Home(tmp_path / "in" / "again"), quiet)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path != archive]
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE])
+def test_a_copy_with_anything_but_files_restores_nothing(tmp_path: Path, kind: bytes) -> None:
+    archive = packed(tmp_path / "copy.tar.zst", {"lake": b"", **JOURNAL}, kind)
+    with pytest.raises(StateError, match="no file"):
+        unpack(archive, Home(tmp_path / "again"), quiet)
+
+
+def test_names_that_are_one_on_windows_are_refused(tmp_path: Path) -> None:
+    archive = packed(tmp_path / "copy.tar.zst", {"lake/Bars": b"a", "lake/bars": b"b", **JOURNAL})
+    with pytest.raises(StateError, match="twice, as Windows reads names"):
+        unpack(archive, Home(tmp_path / "again"), quiet)
+
+
+def test_a_copy_that_is_larger_than_the_room_there_is_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    named = backup._info
-    monkeypatch.setattr(backup, "_info", lambda was, size: named(name if was == "settings.toml" else was, size))
-    monkeypatch.setattr(backup, "check_backup", lambda *_: None)
+    archive = packed(tmp_path / "copy.tar.zst", {"lake/large": bytes(3_000_000), **JOURNAL})
+    assert archive.stat().st_size < 10_000
+    free = backup._RESERVE + 1_000_000
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(free, 0, free))
+    with pytest.raises(InputError, match="larger than the 1 MB there is room for; make room"):
+        unpack(archive, Home(tmp_path / "again"), quiet)
+    assert list((tmp_path / "again").iterdir()) == []
+
+
+@pytest.mark.parametrize("files", [{}, {"settings.toml": b"x"}, {"lake/a.ndjson": b"x"}])
+def test_a_copy_without_a_journal_is_none(tmp_path: Path, files: dict[str, bytes]) -> None:
+    with pytest.raises(StateError, match="it holds no journal"):
+        check_backup(packed(tmp_path / "copy.tar.zst", files), quiet)
+
+
+def test_waiting_commands_are_neither_copied_nor_restored(home: Home, tmp_path: Path) -> None:
+    (home.control / "done").mkdir(parents=True)
+    (home.control / "resume-1.json").write_text("{}")
+    (home.control / "done" / "halt-1.json").write_text("{}")
+    paths = {entry.path for entry in copied(home, tmp_path / "copy.tar.zst").files}
+    assert "control/done/halt-1.json" in paths
+    assert "control/resume-1.json" not in paths
+    # An earlier version copied them.
+    earlier = packed(tmp_path / "earlier.tar.zst", {"control/resume-1.json": b"{}", **JOURNAL})
+    again = Home(tmp_path / "again")
+    unpack(earlier, again, quiet)
+    assert not list(again.control.glob("*.json"))
+
+
+def test_what_is_wrong_with_the_place_is_not_said_of_the_copy(home: Home, tmp_path: Path) -> None:
     copied(home, tmp_path / "copy.tar.zst")
-    with pytest.raises(StateError, match="is no file of a home"):
-        unpack(tmp_path / "copy.tar.zst", Home(tmp_path / "in" / "again"), quiet)
-    assert not list(tmp_path.glob("**/outside.txt"))
+    (tmp_path / "file").write_text("mine")
+    for place in ("x" * 300, "file/home"):
+        with pytest.raises(InputError, match=r"restoring into .*; make room, mend permissions, or name another folder"):
+            unpack(tmp_path / "copy.tar.zst", Home(tmp_path / place), quiet)

@@ -61,7 +61,10 @@ def test_every_version_is_what_deltas_own_reader_says_it_is(changed: Path) -> No
     newest = DeltaTable(str(changed)).version()
     assert newest >= 10
     for version in [*range(newest + 1), None]:
-        ours, theirs = read_log(str(changed), version), DeltaLog(DeltaTable(str(changed), version=version))
+        ours, theirs = (
+            read_log(str(changed), version),
+            DeltaLog(DeltaTable(str(changed), version=version), str(changed)),
+        )
         assert ours is not None
         assert ours.schema == theirs.schema
         for asked in (None, [], *([day] for day in DAYS), DAYS[1:3]):
@@ -70,15 +73,15 @@ def test_every_version_is_what_deltas_own_reader_says_it_is(changed: Path) -> No
 
 
 def test_commits_are_told_as_delta_tells_them(changed: Path) -> None:
-    ours, theirs = read_log(str(changed)), DeltaLog(DeltaTable(str(changed)))
+    ours, theirs = read_log(str(changed)), DeltaLog(DeltaTable(str(changed)), str(changed))
     assert ours is not None
     for limit in (1, 3, 50):
-        assert ours.commits(limit) == theirs.commits(limit)
+        assert ours.commits(limit) == theirs.commits(limit) == DeltaTable(str(changed)).history(limit)
     assert [one["version"] for one in ours.commits(50)][-1] == 0
 
 
 def test_files_are_passed_over_by_their_statistics_alike(changed: Path) -> None:
-    ours, theirs = read_log(str(changed)), DeltaLog(DeltaTable(str(changed)))
+    ours, theirs = read_log(str(changed)), DeltaLog(DeltaTable(str(changed)), str(changed))
     assert ours is not None
     for ticket in ("100", "201", "701", "802", "901", "1001", "3", "999"):
         one_of = [("ticket", ticket)]

@@ -82,7 +82,10 @@ def backup_report(result: dict[str, Any]) -> None:
         f"made {result['made_at']:%Y-%m-%d %H:%M} UTC by version {result['code_version']}; every file is as it was written."
     )
     if "home" in result:
-        click.echo("Secrets are in no backup: give terminals their tokens again. Logs and dbt's pages are made again.")
+        click.echo(
+            "Secrets and waiting commands are in no backup: give terminals their tokens again, and a halt that waited. "
+            "Logs and dbt's pages are made again."
+        )
 
 
 def _described(archive: Path, manifest: Manifest) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from datetime import date
 from pathlib import Path
 
 from trading_assets.core.errors import InputError
-from trading_assets.store.home import Home
+from trading_assets.store.home import Home, home_at
 from trading_assets.store.owned_processes import owned_processes
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -24,7 +24,7 @@ DBT_PROJECT = PROJECT / "dbt_project"
 
 def home_of(option: str | None) -> Home:
     """Return the home a command works on: the option, TRADING_HOME, or var/ in the current folder."""
-    return Home(Path(option or os.environ.get("TRADING_HOME") or "var").resolve())
+    return home_at(option or os.environ.get("TRADING_HOME") or "var")
 
 
 def beside_python(program: str) -> str:

@@ -11,10 +11,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
 from trading_assets.core.errors import InputError
-from trading_assets.store.home import Home
+from trading_assets.store.home import Home, home_at
 
 DEFAULT_FIRST_DATE = date(2026, 1, 1)
 
@@ -32,7 +31,7 @@ class AssetSettings:
     @classmethod
     def from_environment(cls) -> AssetSettings:
         """Read the settings. Raises InputError for a date that is none."""
-        home = Home(Path(os.environ.get("TRADING_HOME", "var")).resolve())
+        home = home_at(os.environ.get("TRADING_HOME", "var"))
         return cls(
             home=home,
             first_date=_first_date(os.environ.get("TRADING_FIRST_DATE"), home),

@@ -6,7 +6,8 @@ is read back and compared before it gets its name; restoring checks again, file 
 Which commands make and restore copies is `cli.backup`; what a database's dump is, `store.postgres_dump`.
 
 Left out: what processes make again (the data folder of the embedded PostgreSQL, whose databases are in the copy as dumps; dbt's
-target; logs), locks, and secrets (tokens in clear, passwords).
+target; logs), locks, secrets (tokens in clear, passwords), and commands that wait in the daemon's inbox: a `resume` of the day of
+the copy must not be carried out on the day of the restore.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import shutil
 import sqlite3
 import tarfile
@@ -28,6 +30,7 @@ import msgspec
 import zstandard
 
 from trading_assets.core.errors import InputError, StateError
+from trading_assets.store.file_names import place_under, problem_of
 from trading_assets.store.files import sync_folder
 from trading_assets.store.home import Home
 from trading_assets.store.journal_format import scan
@@ -36,7 +39,12 @@ SUFFIX = ".tar.zst"
 DUMPS = "databases"
 """Folder of the databases' dumps, in the copy alone."""
 _MANIFEST = "manifest.json"
+_INBOX = "control"
+_JOURNAL = re.compile(r"raw/.+\.ndjson(\.zst)?")
 _CHUNK = 1 << 20
+_LARGEST_MANIFEST = 256 << 20
+_RESERVE = 64 << 20
+"""Bytes that a restore leaves free on the disk."""
 _SECRET = (".token", ".key")
 _MADE_AGAIN = frozenset({"postgres", "logs", "dbt"})
 _PASSING = (".lock", ".tmp", ".part")
@@ -132,23 +140,34 @@ def _told(target: Path) -> Iterator[None]:
         ) from error
 
 
-def check_backup(archive: Path, tell: Tell) -> Manifest:
-    """Read a copy from end to end. Raises StateError naming the first file that is not as it was written."""
+def check_backup(archive: Path, tell: Tell, room: int | None = None) -> Manifest:
+    """Read a copy from end to end. Raises StateError naming the first file that is not as it was written.
+
+    With `room`, the bytes there is place for, it is read no further than that; InputError says so.
+    """
     with _opened(archive, tell) as (members, told):
-        return _checked(archive, members, None, told)
+        return _checked(archive, members, None, told, room)
 
 
 def unpack(archive: Path, home: Home, tell: Tell) -> Manifest:
-    """Put a copy's files into `home`, checking each. Raises StateError, or InputError for a home that is not empty."""
+    """Put a copy's files into `home`. Raises StateError, or InputError for a home that is not empty or a disk without room.
+
+    It is read to its end first: nothing is written of a copy that is damaged, or larger than there is room for.
+    """
     check_empty(home)
-    home.root.mkdir(parents=True, exist_ok=True)
-    with _opened(archive, tell) as (members, told):
-        return _checked(archive, members, home.root, told)
+    with _placed(home.root):
+        home.root.mkdir(parents=True, exist_ok=True)
+        room = max(shutil.disk_usage(home.root).free - _RESERVE, 0)
+    size = check_backup(archive, lambda share, name: tell(share / 2, name), room).size
+    with _opened(archive, lambda share, name: tell((1.0 + share) / 2, name)) as (members, told):
+        return _checked(archive, members, home.root, told, size)
 
 
 def check_empty(home: Home) -> None:
     """Raise InputError when something is in the home already."""
-    if home.root.exists() and (not home.root.is_dir() or any(home.root.iterdir())):
+    with _placed(home.root):
+        is_taken = home.root.exists() and (not home.root.is_dir() or any(home.root.iterdir()))
+    if is_taken:
         raise InputError(
             "restoring into", home.root, "it is not empty, and nothing there is overwritten",
             "name a folder that does not exist with --home",
@@ -197,7 +216,7 @@ def _files(home: Home) -> Iterator[Path]:
     """Yield the files to copy, what is derived before its source."""
     top = sorted(path for path in home.root.iterdir() if path.name not in (*_MADE_AGAIN, *_LAST))
     for path in (*top, *(home.root / name for name in _LAST)):
-        yield from _below(path)
+        yield from (one for one in _below(path) if not _is_waiting(one.relative_to(home.root).as_posix()))
 
 
 def _below(path: Path) -> Iterator[Path]:
@@ -210,6 +229,11 @@ def _below(path: Path) -> Iterator[Path]:
         children = sorted(path.iterdir(), key=lambda child: (child.name != "_delta_log", child.is_dir(), child.name))
         for child in children:
             yield from _below(child)
+
+
+def _is_waiting(relative: str) -> bool:
+    """Whether a file lies in the daemon's inbox itself, not among the commands that were taken."""
+    return PurePosixPath(relative).parent.as_posix() == _INBOX
 
 
 def _is_segment(relative: str) -> bool:
@@ -291,14 +315,39 @@ def _opened(archive: Path, tell: Tell) -> Iterator[tuple[tarfile.TarFile, Callab
         ) from error
 
 
-def _checked(archive: Path, members: tarfile.TarFile, root: Path | None, told: Callable[[str], None]) -> Manifest:
+@contextmanager
+def _placed(root: Path) -> Iterator[None]:
+    """Tell what the system refuses where a copy is restored to: the copy itself is not at fault."""
+    try:
+        yield
+    except OSError as error:
+        problem = f"{error.strerror or error} ({error.filename})" if error.filename else error.strerror or str(error)
+        raise InputError(
+            "restoring into", root, problem, "make room, mend permissions, or name another folder with --home"
+        ) from error
+
+
+def _checked(
+    archive: Path, members: tarfile.TarFile, root: Path | None, told: Callable[[str], None], room: int | None
+) -> Manifest:
     """Hold every member against the manifest, the last member; write them under `root` when it is given."""
     found: list[FileEntry] = []
+    names: set[str] = set()
+    left = room
     for member in members:
+        if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
+            raise _damaged(archive, f"{member.name!a} is no file")
+        if left is not None and (left := left - member.size) < 0 and member.name != _MANIFEST:
+            raise _too_large(archive, room)
         if member.name == _MANIFEST:
-            manifest = _manifest(archive, members.extractfile(member))
+            manifest = _manifest(archive, member, members.extractfile(member))
             _compare(archive, manifest.files, found)
             return manifest
+        if problem := problem_of(member.name):
+            raise _damaged(archive, problem)
+        if (folded := member.name.casefold()) in names:
+            raise _damaged(archive, f"it holds {member.name} twice, as Windows reads names")
+        names.add(folded)
         told(member.name)
         found.append(_taken(archive, members, member, root))
     raise _damaged(archive, "its manifest is missing, so it was not finished")
@@ -306,31 +355,43 @@ def _checked(archive: Path, members: tarfile.TarFile, root: Path | None, told: C
 
 def _taken(archive: Path, members: tarfile.TarFile, member: tarfile.TarInfo, root: Path | None) -> FileEntry:
     source = members.extractfile(member)
-    path = PurePosixPath(member.name)
-    if source is None or path.is_absolute() or ".." in path.parts or ":" in member.name.split("/")[0]:
-        raise _damaged(archive, f"{member.name} is no file of a home")
+    if source is None:
+        raise _damaged(archive, f"{member.name} is no file")
     hashing = _Hashing(source)
-    with _sink(root, path) as sink:
+    # Waiting commands are in copies that an earlier version made.
+    with _sink(archive, None if _is_waiting(member.name) else root, member.name) as write:
         while chunk := hashing.read(_CHUNK):
-            sink.write(chunk)
+            write(chunk)
     return FileEntry(path=member.name, size=member.size, sha256=hashing.sha256.hexdigest())
 
 
 @contextmanager
-def _sink(root: Path | None, path: PurePosixPath) -> Iterator[IO[bytes]]:
+def _sink(archive: Path, root: Path | None, name: str) -> Iterator[Callable[[bytes], object]]:
+    """Give what takes a file's bytes; without `root` they go nowhere."""
     if root is None:
-        with open(os.devnull, "wb") as nowhere:
-            yield nowhere
+        yield len
         return
-    target = root.joinpath(*path.parts)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("xb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
+    target = place_under(root, name)
+    if target is None:
+        raise _damaged(archive, f"{name} would lie outside of the home")
+    with _placed(root):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file = target.open("xb")
+
+    def write(chunk: bytes) -> None:
+        with _placed(root):
+            file.write(chunk)
+
+    with file:
+        yield write
+        with _placed(root):
+            file.flush()
+            os.fsync(file.fileno())
 
 
-def _manifest(archive: Path, source: IO[bytes] | None) -> Manifest:
+def _manifest(archive: Path, member: tarfile.TarInfo, source: IO[bytes] | None) -> Manifest:
+    if member.size > _LARGEST_MANIFEST:
+        raise _damaged(archive, f"its manifest of {member.size} bytes is none")
     try:
         return msgspec.json.decode(source.read() if source else b"", type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -344,6 +405,15 @@ def _compare(archive: Path, expected: Sequence[FileEntry], found: Sequence[FileE
             raise _damaged(archive, f"{entry.path} is not as it was written")
     if there:
         raise _damaged(archive, f"{next(iter(there))} is not in its manifest")
+    if not any(_JOURNAL.fullmatch(entry.path) for entry in expected):
+        raise _damaged(archive, "it holds no journal, so it is no copy of a home")
+
+
+def _too_large(archive: Path, room: int | None) -> InputError:
+    return InputError(
+        "unpacking", archive, f"its files are larger than the {(room or 0) / 1e6:,.0f} MB there is room for",
+        "make room, or restore to another disk with --home; nothing was restored",
+    )  # fmt: skip
 
 
 def _damaged(archive: Path, problem: str) -> StateError:

@@ -5,8 +5,34 @@ Nothing here reads the environment: whoever starts a program passes the root in.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from trading_assets.core.errors import InputError
+
+# What the table library makes of a folder's name: `%41` an A and `\\` a step down, `date=2026` a column; on others it stops.
+_REFUSED = (
+    (re.compile(r"%[0-9A-Fa-f]{2}"), "a percent sign with two digits"),
+    (re.compile(r"[\x00-\x1f\x7f]"), "a control character"),
+    (re.compile(r"[\ud800-\udfff]"), "letters that are not UTF-8"),
+    (re.compile(r"[\[\]\\|^=]"), "one of [ ] \\ | ^ ="),
+)
+
+
+def home_at(path: str | Path) -> Home:
+    """Return the home in a folder. Raises InputError for a folder whose name the lake's tables cannot have above them."""
+    root = Path(path).resolve()
+    for name in root.parts[1:]:
+        for sign, words in _REFUSED:
+            if sign.search(name):
+                shown = ascii(name)[1:-1]
+                raise InputError(
+                    "using the home", ascii(str(root))[1:-1] if not str(root).isprintable() else root,
+                    f"the folder name {shown} holds {words}, which the library of the tables cannot read",
+                    "name another folder with --home or TRADING_HOME, or rename this one",
+                )  # fmt: skip
+    return Home(root)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ from trading_assets.core.errors import InputError, StateError, UnavailableError
 from trading_assets.core.tables import TABLES
 from trading_assets.store.commit_notes import Provenance
 from trading_assets.store.schema_changes import LOG, add, additions, log_rows
+from trading_assets.store.table_files import relative_path, scan_table
+from trading_assets.store.table_log import commits_of
 
 _TORN_HINT = "run `trading selfcheck`; what it cannot mend, restore from a backup"
 _CREATE_HINT = "create the tables with Lake.ensure_tables"
@@ -151,12 +153,12 @@ class Lake:
         dates = frame["date"].unique().to_list()
         before = self._open(table)
         self._refuse_known_keys(declared, frame, dates)
-        present = self._count(before, dates)
+        present = self._count(table, before, dates)
         with told("append to", table):
             note = self.provenance.of_write(table)
             write_deltalake(self.path(table), frame.to_arrow(), mode="append", commit_properties=note)
         after = self._open(table)
-        added = self._count(after, dates) - present
+        added = self._count(table, after, dates) - present
         if added < frame.height or (added != frame.height and after.version() == before.version() + 1):
             raise StateError(
                 "append to",
@@ -218,14 +220,7 @@ class Lake:
         with told("read", table):
             delta = self._open(table, version)
             self.provenance.read(table, delta.version())
-            frame = pl.scan_delta(delta)
-        if dates is not None:
-            frame = frame.filter(pl.col("date").is_in(list(dates)))
-        if since is not None:
-            frame = frame.filter(pl.col("date") >= since)
-        if until is not None:
-            frame = frame.filter(pl.col("date") <= until)
-        return frame
+            return scan_table(delta, self.path(table), dates=dates, since=since, until=until)
 
     def dataset(self, table: str) -> Any:
         """Return the table as a pyarrow dataset: what DuckDB and dbt read."""
@@ -256,7 +251,10 @@ class Lake:
     def history(self, table: str, limit: int | None = None) -> list[dict[str, Any]]:
         """Return the table's latest commits, newest first: version, timestamp, operation, metrics, note of the writer."""
         with told("read", table):
-            return self._open(table).history(limit)
+            return self._history(table, self._open(table), limit)
+
+    def _history(self, table: str, delta: DeltaTable, limit: int | None) -> list[dict[str, Any]]:
+        return delta.history(limit) if "://" in self.root else commits_of(self.path(table), delta.version(), limit)
 
     def rows_by_date(self, table: str, version: int | None = None) -> dict[date, int]:
         """Return the number of rows of each date, from the table's log alone."""
@@ -289,7 +287,8 @@ class Lake:
         """Return when a version was committed."""
         with told("read", table):
             delta = self._open(table)
-            commits = [one for one in delta.history(delta.version() - version + 1) if one["version"] == version]
+            known = self._history(table, delta, delta.version() - version + 1)
+            commits = [one for one in known if one["version"] == version]
             if not commits:  # dropped, and the checkpoint of it kept
                 checkpoint = Path(self.path(table)) / "_delta_log" / f"{version:020d}.checkpoint.parquet"
                 return datetime.fromtimestamp(checkpoint.stat().st_mtime, tz=UTC)
@@ -338,16 +337,13 @@ class Lake:
                 "append only new rows",
             )
 
-    def _count(self, delta: DeltaTable, dates: Collection[date] | None) -> int:
-        frame = pl.scan_delta(delta)
-        if dates is not None:
-            frame = frame.filter(pl.col("date").is_in(list(dates)))
-        return int(frame.select(pl.len()).collect().item())
+    def _count(self, table: str, delta: DeltaTable, dates: Collection[date] | None) -> int:
+        return int(scan_table(delta, self.path(table), dates=dates).select(pl.len()).collect().item())
 
     def _counted(self, table: str, expected: int, dates: Collection[date] | None) -> Written:
         with told("read back", table):
             delta = self._open(table)
-            found = self._count(delta, dates)
+            found = self._count(table, delta, dates)
         if found != expected:
             raise StateError(
                 "write",
@@ -402,7 +398,7 @@ def _files(delta: DeltaTable) -> list[tuple[date, str, int]]:
     """Return date, path and rows of each file of a version."""
     actions = pl.DataFrame(delta.get_add_actions(flatten=True))
     chosen = actions.select("partition.date", "path", "num_records").rows() if len(actions) else []
-    return [(date.fromisoformat(str(day)), str(path), int(rows)) for day, path, rows in chosen]
+    return [(date.fromisoformat(str(day)), relative_path(str(path)), int(rows)) for day, path, rows in chosen]
 
 
 def keeps_versions(table: Table) -> bool:
@@ -437,7 +433,7 @@ def told(operation: str, table: str) -> Iterator[None]:
         raise UnavailableError(
             operation, f"table {table}", f"another writer was faster ({first_line(error)})", "run it again"
         ) from error
-    except (DeltaError, *UNREADABLE) as error:
+    except (DeltaError, msgspec.MsgspecError, *UNREADABLE) as error:
         raise StateError(
             operation, f"table {table}", first_line(error), "check the lake's folder and its disk"
         ) from error

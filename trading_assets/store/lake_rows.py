@@ -18,6 +18,7 @@ import polars as pl
 
 from trading_assets.core.errors import StateError
 from trading_assets.store.commit_notes import told_by
+from trading_assets.store.table_files import rows_of_files
 from trading_assets.store.table_log import TableLog, Unfamiliar, read_log
 
 if TYPE_CHECKING:
@@ -136,7 +137,4 @@ def _rows(log: TableLog | DeltaLog, files: list[str]) -> pl.LazyFrame:
     # Rows that are marked as deleted, renamed columns: not of the lake's making, and the files alone do not tell.
     if not isinstance(log, TableLog) and (told := log.rows_alone()) is not None:
         return told
-    return pl.scan_parquet(
-        files, glob=False, schema=log.schema, hive_partitioning=True, hive_schema={"date": pl.Date},
-        missing_columns="insert", extra_columns="ignore",
-    )  # fmt: skip
+    return rows_of_files(files, log.schema)

@@ -103,8 +103,9 @@ class EmbeddedServer:
                 if self._postmaster() is not None:
                     programs = binaries()
                     account = _account(programs, self.folder)
-                    _run(programs, account, "pg_ctl", "-D", str(self.data), "-m", "fast", "-w", "stop")
+                    _run(programs, account, "pg_ctl", "-m", "fast", "-w", "stop", data=self.data)
         finally:
+            _remove_socket_folder(self.folder)
             self._ownership.release()
             self._ownership = None
 
@@ -146,8 +147,7 @@ class EmbeddedServer:
         else:
             _make_private(where, account)
             options = f"-c listen_addresses='' -c unix_socket_permissions=0700 -k '{where}'"
-        log = str(self.data / "log")
-        _run(programs, account, "pg_ctl", "-D", str(self.data), "-l", log, "-w", "-t", "60", "-o", options, "start")
+        _run(programs, account, "pg_ctl", "-l", "log", "-w", "-t", "60", "-o", options, "start", data=self.data)
 
     def _postmaster(self) -> list[str] | None:
         """Return the lines of postmaster.pid when its process runs, or None. The last line says whether it is ready."""
@@ -213,6 +213,14 @@ def _socket_folder(folder: Path) -> Path | None:
     return Path(tempfile.gettempdir()) / f"trading-postgres-{sha256(str(folder).encode()).hexdigest()[:12]}"
 
 
+def _remove_socket_folder(folder: Path) -> None:
+    """Leave none behind in the temporary folder; the server has taken its socket out of it."""
+    where = _socket_folder(folder)
+    if where is not None and where.parent != folder:
+        with contextlib.suppress(OSError):
+            where.rmdir()
+
+
 def _make_private(folder: Path, account: _Account | None) -> None:
     """Create the folder for its account alone. Raises StateError when somebody else's folder is in its place."""
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -239,8 +247,11 @@ def _program(programs: Path, name: str) -> Path:
     return programs / (f"{name}.exe" if os.name == "nt" else name)
 
 
-def _run(programs: Path, account: _Account | None, name: str, *arguments: str) -> None:
-    """Run one of PostgreSQL's programs. Raises CalledProcessError with its words in `stderr`."""
+def _run(programs: Path, account: _Account | None, name: str, *arguments: str, data: Path | None = None) -> None:
+    """Run one of PostgreSQL's programs. Raises CalledProcessError with its words in `stderr`.
+
+    The folder of the data goes by environment: pg_ctl puts its arguments into a shell's line, and a `$` in it means something there.
+    """
     more: dict[str, Any] = {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
     if os.name == "nt":
         more["creationflags"] = 0x08000000 | 0x00000200  # CREATE_NO_WINDOW, and a process group Ctrl-C does not reach
@@ -248,7 +259,8 @@ def _run(programs: Path, account: _Account | None, name: str, *arguments: str) -
     with tempfile.TemporaryFile() as output:
         done = subprocess.run(
             [str(_program(programs, name)), *arguments],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=programs, check=False, **more,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=data or programs, check=False,
+            env=None if data is None else {**os.environ, "PGDATA": str(data)}, **more,
         )  # fmt: skip
         output.seek(0)
         said = output.read().decode(errors="replace")

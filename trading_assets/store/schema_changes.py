@@ -42,7 +42,7 @@ class Addition:
 
 def additions(table: Table, delta: DeltaTable) -> list[Addition]:
     """Return the columns the table lacks. Raises StateError for columns nobody declares, or of another type."""
-    found = dict(pl.scan_delta(delta).collect_schema())
+    found = dict(pl.Schema(delta.schema()))
     if unknown := [name for name in found if name not in table.schema]:
         raise StateError(
             "open", f"table {table.name}",

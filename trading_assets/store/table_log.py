@@ -19,6 +19,8 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from trading_assets.store.table_files import file_path
+
 _COMMIT = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.parquet")
 # Other writers' forms of the same log: they could hold what the commits do not.
@@ -97,7 +99,7 @@ class TableLog:
         """Return the files of the dates that can hold, by their statistics, one of the values in its column."""
         texts = {day.isoformat() for day in dates} if dates is not None else None
         of_days = (one for one in self.added if texts is None or one.partition_values.get("date") in texts)
-        return [f"{self.folder}/{one.path}" for one in of_days if not one_of or _can_hold(one, one_of)]
+        return [file_path(self.folder, one.path) for one in of_days if not one_of or _can_hold(one, one_of)]
 
     def written_ms(self, day: date) -> int | None:
         """Return when the newest file of a day was written; None when the day has none."""
@@ -108,15 +110,24 @@ class TableLog:
 
     def commits(self, limit: int) -> list[dict[str, Any]]:
         """Return what the latest commits note, newest first, each with its version; fewer where the log has fewer."""
-        noted = []
-        for version in range(self.version, max(self.version - limit, -1), -1):
-            try:
-                lines = _NOTES.decode_lines(_bytes(f"{self.folder}/_delta_log/{version:020d}.json"))
-            except FileNotFoundError:
-                break
-            notes = [line.commit_info for line in lines if line.commit_info is not None]
-            noted += [note | {"version": version} for note in notes[:1]]
-        return noted
+        return commits_of(self.folder, self.version, limit)
+
+
+def commits_of(folder: str, version: int, limit: int | None = None) -> list[dict[str, Any]]:
+    """Return what the commits up to a version note, newest first, each with its version; fewer where the log has fewer.
+
+    The table library's own finds none, and says nothing, in a folder whose path holds a `#` or a `?`.
+    """
+    noted = []
+    last = -1 if limit is None else max(version - limit, -1)
+    for number in range(version, last, -1):
+        try:
+            lines = _NOTES.decode_lines(_bytes(f"{folder}/_delta_log/{number:020d}.json"))
+        except FileNotFoundError:
+            break
+        notes = [line.commit_info for line in lines if line.commit_info is not None]
+        noted += [note | {"version": number} for note in notes[:1]]
+    return noted
 
 
 def read_log(folder: str, version: int | None = None) -> TableLog | None:
