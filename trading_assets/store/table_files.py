@@ -85,4 +85,4 @@ def rows_by_library(delta: DeltaTable, folder: str) -> pl.LazyFrame:
 
     rows = pl.DataFrame(QueryBuilder().register("rows", delta).execute('SELECT * FROM "rows"').read_all())
     schema = pl.Schema(delta.schema())
-    return rows.lazy().select(schema.names()).cast(dict(schema))
+    return rows.lazy().select(pl.col(name).cast(dtype) for name, dtype in schema.items())
