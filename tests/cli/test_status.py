@@ -10,7 +10,8 @@ import pytest
 import trustme
 from said import Say
 
-from trading_assets.cli.processes import Daemon, LiveSettings, write_settings
+from trading_assets.cli.processes import Daemon, LiveSettings, send_command, write_settings
+from trading_assets.cli.report import _ready_words
 from trading_assets.store.home import Home
 
 LIVE = LiveSettings(symbols={"EURUSD": "EURUSD"}, clock="eu", timeframe="M5")
@@ -52,6 +53,47 @@ def test_a_person_reads_what_is_wrong(say: Say, running: tuple[Home, int]) -> No
     assert "{" not in said.out
 
 
+def test_the_daemon_is_asked_directly_whatever_proxy_the_environment_names(
+    say: Say, running: tuple[Home, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert json.loads(say("status", "--json", "--home", running[0].root).out)["daemon"]["port"] == running[1]
+
+
+def test_a_daemon_that_cannot_be_asked_is_not_said_to_be_away(say: Say, running: tuple[Home, int]) -> None:
+    home, port = running
+    (home.root / "daemon.port").write_text("9")
+    try:
+        assert "running, but its pages could not be asked" in " ".join(say("status", "--home", home.root).out.split())
+    finally:
+        (home.root / "daemon.port").write_text(str(port))
+
+
+def test_a_halt_a_waiting_one_and_a_damaged_pointer_each_have_their_line(say: Say, tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.raw.mkdir()
+    home.releases.mkdir()
+    (home.releases / "CURRENT").write_text("../../nowhere")
+    send_command(home, "halt", "news")
+    said = say("status", "--home", home.root)
+    assert said.code == 0
+    words = " ".join(said.out.split())
+    assert "Daemon not running" in words
+    assert "news; no daemon has taken it" in words
+    assert "Release problem" in words
+    page = {
+        "ready": {"missing": {}},
+        "accounts": {
+            "paper": {"tripped_breakers": {"halt": "news", "model_absent": "none", "slippage_anomaly:EURUSD": "x"}}
+        },
+    }
+    assert _ready_words(page).startswith("connected, but paper: no entries (halt: news)")
+    page["accounts"]["paper"]["tripped_breakers"] = {"model_absent": "none"}
+    assert _ready_words(page) == "every account can be traded"
+
+
 def test_the_log_of_the_daemon_is_json_lines(running: tuple[Home, int]) -> None:
     lines = (Path(running[0].logs) / "daemon.log").read_text().splitlines()
     assert json.loads(lines[0])["event"] == "the daemon listens"
@@ -77,6 +119,8 @@ def test_status_reads_pages_of_an_encrypted_port_and_trusts_the_settings_certifi
         other = trustme.CA().issue_cert("trading.example")
         (tmp_path / "other.pem").write_bytes(other.cert_chain_pems[0].bytes())
         settings.write_text(settings.read_text().replace("certificate.pem", "other.pem"))
-        assert json.loads(say("status", "--json", "--home", home.root).out)["daemon"] == {"is_running": False}
+        unsure = json.loads(say("status", "--json", "--home", home.root).out)["daemon"]
+        assert unsure["is_running"]
+        assert "certificate" in unsure["problem"]
     finally:
         assert daemon.stop() == 0

@@ -60,11 +60,23 @@ def standing(home: Home) -> dict[str, Any]:
             }
             for one in kept
         ]
-    halts = [
+    return {"accounts": accounts, "waiting_halts": standing_halts(home)}
+
+
+def standing_halts(home: Home) -> list[dict[str, Any]]:
+    """Return the halts no daemon has taken yet."""
+    return [
         {"reason": one.command.argument or "by command", "given_at": one.given_at}
         for one in waiting_halts(home.control)
     ]
-    return {"accounts": accounts, "waiting_halts": halts}
+
+
+def halt_sentence(halt: dict[str, Any]) -> str:
+    """Say that a halt waits."""
+    return (
+        f"A halt waits in the inbox since {halt['given_at']:%Y-%m-%d %H:%M} UTC: {halt['reason']}; no daemon has taken it, "
+        "the next one begins with it, `trading resume` takes it back"
+    )
 
 
 def history(home: Home) -> dict[str, Any]:
@@ -105,10 +117,7 @@ def standing_report(result: dict[str, Any]) -> None:
     if not result["accounts"]:
         click.echo("The journal knows no account yet.")
     for one in result["waiting_halts"]:
-        click.echo(
-            f"A halt waits in the inbox since {one['given_at']:%Y-%m-%d %H:%M} UTC: {one['reason']}; no daemon has taken it, "
-            "the next one begins with it, `trading resume` takes it back"
-        )
+        click.echo(halt_sentence(one))
 
 
 def history_report(result: dict[str, Any]) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from trading_assets.cli.breakers import halt_sentence
 from trading_assets.cli.screen import OUT, pairs
 from trading_assets.cli.trace import trace
 from trading_assets.cli.trace_report import trace_report
+from trading_assets.core.decisions.breakers import rule_of
 from trading_assets.store.home import Home
 from trading_assets.store.lake import Lake
 
@@ -118,18 +120,25 @@ def status_report(result: dict[str, Any]) -> None:
     """Print the status; of a running daemon its health, readiness and components."""
     rows: list[tuple[str, object]] = []
     for name, value in result.items():
-        rows += _daemon_rows(value) if name == "daemon" else [(name.replace("_", " ").capitalize(), _plain(value))]
+        if name == "daemon":
+            rows += _daemon_rows(value)
+        elif name == "waiting_halts" and isinstance(value, list):
+            rows += [("Halt", halt_sentence(one)) for one in value]
+        else:
+            rows.append((name.replace("_", " ").capitalize(), _plain(value)))
     pairs("[bold]Status[/bold]", rows)
 
 
 def _daemon_rows(daemon: dict[str, Any]) -> list[tuple[str, object]]:
-    if not daemon["is_running"]:
+    if daemon.get("is_running") is False:
         return [("Daemon", "not running")]
-    ready = "; ".join(f"{account}: {', '.join(lacks)}" for account, lacks in daemon["ready"]["missing"].items())
+    if "problem" in daemon:
+        known = "running, but" if daemon.get("is_running") else "whether it runs is not known:"
+        return [("Daemon", f"{known} {daemon['problem']}")]
     rows: list[tuple[str, object]] = [
         ("Daemon", f"running on port {daemon['port']} since {daemon['started_at']}; numbers at {daemon['metrics']}"),
         ("Health", "; ".join(daemon["health"]["reasons"]) or "it does its work"),
-        ("Ready", f"not yet: {ready}" if ready else "every account can be traded"),
+        ("Ready", _ready_words(daemon)),
         ("Journal", _plain(daemon["journal"])),
     ]
     for name, account in daemon["accounts"].items():
@@ -145,6 +154,20 @@ def _daemon_rows(daemon: dict[str, Any]) -> list[tuple[str, object]]:
             for component, one in account["components"].items()
         ]  # fmt: skip
     return rows
+
+
+def _ready_words(daemon: dict[str, Any]) -> str:
+    """Say which accounts cannot be traded, and which open no positions although they could."""
+    lacking = [f"{account}: {', '.join(lacks)}" for account, lacks in daemon["ready"]["missing"].items()]
+    stopped = [
+        f"{account}: no entries ({label}: {cause})"
+        for account, one in daemon["accounts"].items()
+        for label, cause in one["tripped_breakers"].items()
+        if rule_of(label.partition(":")[0]).effect == "stop"
+    ]
+    if lacking:
+        return f"not yet: {'; '.join(lacking + stopped)}"
+    return f"connected, but {'; '.join(stopped)}" if stopped else "every account can be traded"
 
 
 def _plain(value: object) -> object:

@@ -7,19 +7,24 @@ import ssl
 import tomllib
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from typing import Any
 
 import polars as pl
 
-from trading_assets.core.errors import InputError
+from trading_assets.cli.breakers import standing_halts
+from trading_assets.core.errors import InputError, TradingError
 from trading_assets.store.home import Home
 from trading_assets.store.ingestion import pending_days
+from trading_assets.store.journal_disk import is_writer_alive
 from trading_assets.store.lake import Lake
 from trading_assets.store.release import current_id
 
+TABLES = ("signals", "trades", "outcomes", "labels", "learning_dataset")
+
 
 def status(home: Home) -> dict[str, Any]:
-    """Return the state of a home. Raises InputError when nothing has run there yet."""
+    """Return the state of a home; a part that cannot be read says why. Raises InputError when nothing has run there yet."""
     if not home.raw.is_dir():
         raise InputError(
             "reading the status of",
@@ -28,47 +33,67 @@ def status(home: Home) -> dict[str, Any]:
             "start with `trading demo` or `trading up`, or name its home with --home",
         )
     lake = Lake(home.lake)
+    parts: dict[str, Callable[[], Any]] = {
+        "daemon": lambda: daemon_pages(home),
+        "waiting_halts": lambda: standing_halts(home),
+        "release": lambda: current_id(home.releases) or "rules-only",
+        "pending_days": lambda: [day.isoformat() for day in pending_days(home)],
+    }
+    of_lake: dict[str, tuple[Callable[[], Any], Any]] = {
+        "lake": (lambda: {name: _rows(lake, name) for name in TABLES}, {}),
+        "latest_decision": (
+            lambda: _latest(lake, "signals", ("signal_id", "symbol", "bar_close_at", "suggestion", "action")), None,
+        ),
+        "latest_trade": (
+            lambda: _latest(lake, "trades", ("trade_id", "symbol", "side", "opened_at", "exit_reason", "net_pnl")), None,
+        ),
+        "errors": (lambda: _errors(lake), []),
+    }  # fmt: skip
+    result: dict[str, Any] = {"home": str(home.root)} | {name: _part(read) for name, read in parts.items()}
     has_lake = home.lake.is_dir()
+    return result | {name: _part(read) if has_lake else empty for name, (read, empty) in of_lake.items()}
+
+
+def _part(read: Callable[[], Any]) -> Any:
+    """Return one part of the status; what cannot be read costs its line alone."""
+    try:
+        return read()
+    except (TradingError, OSError, ValueError, pl.exceptions.PolarsError) as error:
+        return {"problem": str(error)}
+
+
+def daemon_pages(home: Home) -> dict[str, Any]:
+    """Return what the daemon says of itself, or why it could not be asked. That none runs is said only when it is known."""
+    try:
+        port = _port(home)
+        if port is None:
+            problem = "neither daemon.port nor settings.toml says on which port it listens"
+        else:
+            return _asked(home, port)
+    except (urllib.error.URLError, OSError, ValueError, TradingError) as error:
+        reason = getattr(error, "reason", error)
+        problem = f"its pages could not be asked ({reason})"
+    is_alive = is_writer_alive(home.raw)
+    return {"is_running": False} if is_alive is False else {"is_running": is_alive, "problem": problem}
+
+
+def _asked(home: Home, port: int) -> dict[str, Any]:
+    trust = _trust(home)
+    base = f"{'http' if trust is None else 'https'}://127.0.0.1:{port}"
     return {
-        "home": str(home.root),
-        "daemon": _daemon(home),
-        "release": current_id(home.releases) or "rules-only",
-        "pending_days": [day.isoformat() for day in pending_days(home)],
-        "lake": {name: _rows(lake, name) for name in ("signals", "trades", "outcomes", "labels", "learning_dataset")}
-        if has_lake
-        else {},
-        "latest_decision": _latest(lake, "signals", ("signal_id", "symbol", "bar_close_at", "suggestion", "action"))
-        if has_lake
-        else None,
-        "latest_trade": _latest(lake, "trades", ("trade_id", "symbol", "side", "opened_at", "exit_reason", "net_pnl"))
-        if has_lake
-        else None,
-        "errors": _errors(lake) if has_lake else [],
+        "is_running": True,
+        "port": port,
+        "metrics": f"{base}/metrics",
+        **{page: _ask(f"{base}/{page}", trust) for page in ("health", "ready")},
+        **_ask(f"{base}/status", trust),
     }
 
 
-def _daemon(home: Home) -> dict[str, Any]:
-    port = _port(home)
-    if port is None:
-        return {"is_running": False}
-    trust = _trust(home)
-    base = f"{'http' if trust is None else 'https'}://127.0.0.1:{port}"
-    try:
-        return {
-            "is_running": True,
-            "port": port,
-            "metrics": f"{base}/metrics",
-            **{page: _ask(f"{base}/{page}", trust) for page in ("health", "ready")},
-            **_ask(f"{base}/status", trust),
-        }
-    except (urllib.error.URLError, OSError, ValueError):
-        return {"is_running": False}
-
-
 def _ask(page: str, trust: ssl.SSLContext | None) -> dict[str, Any]:
-    """Return one page of the daemon; one that says no says why, in the same form."""
+    """Return one page of the daemon; one that says no says why, in the same form. Never asks a proxy for this host."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust))
     try:
-        with urllib.request.urlopen(page, timeout=2, context=trust) as answer:
+        with opener.open(page, timeout=2) as answer:
             content: dict[str, Any] = json.loads(answer.read())
     except urllib.error.HTTPError as refused:
         with refused:
