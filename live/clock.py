@@ -8,7 +8,7 @@ server follows may be known only once its terminal has connected (`live.server_c
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from trading_assets.core.errors import StateError
@@ -51,6 +51,12 @@ class ServerClock:
 
     def __init__(self, rule: ClockRule | None) -> None:
         self._rule = rule
+        self.offset = timedelta(0)
+        """How far the terminal's clock is ahead of this computer's, as measured; 0 while it is not, and in lockstep."""
+
+    def deadline_msc(self, at: datetime) -> int:
+        """Return one of our deadlines as the terminal's own clock will show it."""
+        return self.rule.to_server(at + self.offset)
 
     @property
     def is_known(self) -> bool:

@@ -28,6 +28,8 @@ class Closings:
 
     async def ticks(self, message: Ticks, arrived_ns: int) -> None:
         """Take a batch of quotes."""
+        if message.ticks and not message.is_late and not self.is_lockstep:
+            self._account.clock_watch.arrived(message.ticks[-1].time_msc)
         for symbol, closing in self._feed.take(message):
             # The market's commit starts now and goes on while the features are computed.
             self._recorder.start_commit()
@@ -42,6 +44,8 @@ class Closings:
         """Let time pass: what has ended by it closes."""
         account, recorder = self._account, self._recorder
         at = account.rule.to_utc(message.server_time_msc)
+        if not self.is_lockstep:
+            account.clock_watch.arrived(message.server_time_msc)
         is_ahead = at > self._feed.latest()
         if not is_ahead:
             recorder.clock.observe(at)
@@ -104,7 +108,8 @@ class Closings:
         """Whether a bar that closed now is too old to be traded: it closed while the connection was down, or long ago."""
         if is_late or self.is_lockstep:
             return is_late
-        return self._recorder.clock.now() - bar.close_at > self._in_time
+        # By the terminal's clock: an exit must not be late because this computer's is wrong.
+        return self._recorder.clock.now() + self._account.rule.offset - bar.close_at > self._in_time
 
     def _skip(self, symbol: str, bar: BarValues) -> None:
         """Leave a late bar undecided, for good: it is on record, and a gap is absent, it is not decided later."""

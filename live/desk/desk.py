@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from live.bridge.inlet import Dropped
@@ -47,6 +47,8 @@ from trading_assets.core.messages import (
 
 # The wall's clock lets messages go first, but not for ever.
 _TURN_S = 0.1
+# Half-open connections are cut long before by looks that are counted; these pass while nobody looks.
+_MOST_SILENT, _MISSED_HEARTBEATS = timedelta(seconds=60), 6
 # A replay is of the past, or of a market somebody made up.
 _MOST_AHEAD = timedelta(days=366)
 
@@ -81,8 +83,11 @@ class Desk:
         self._defects = Defects(account.recorder, account.books.risk)
         self._is_lockstep = False
         self._turn = asyncio.Lock()
-        self.messages = self.sessions = self.gaps = 0
-        """Messages taken, sessions begun and gaps found since the start."""
+        self._most_silent = max(_MOST_SILENT, _MISSED_HEARTBEATS * timedelta(seconds=settings.terminal_heartbeat_s))
+        self._heard: tuple[datetime, int] | None = None
+        """When market data or a heartbeat came last, by our clock and by the server's."""
+        self.messages = self.sessions = self.gaps = self.silences = 0
+        """Messages taken, sessions begun, gaps in the numbering and silences of a living connection since the start."""
         self.on_stream_time: Callable[[], None] | None = None
         """Called in lockstep when the stream's time has moved: what is judged by the clock elsewhere."""
         self.inbox_trouble: Callable[[], str] = str
@@ -132,6 +137,7 @@ class Desk:
         self._is_lockstep = self._closings.is_lockstep = hello.lockstep
         self._gate.shut()
         self._vigil.restart()
+        self._heard = None
         self.sessions += 1
         self._recorder.log = log(account=self.account.name, session=link.session)
         self._recorder.log.info(
@@ -250,6 +256,8 @@ class Desk:
             await self._search.take(message, arrived_ns, self.link)
             await self._end_search()
             return
+        if not self._is_lockstep and isinstance(message, Ticks | TerminalHeartbeat):
+            await self._notice_silence(message)
         match message:
             case Ticks() | TerminalHeartbeat() if not self._gate.is_open:
                 self._opening.hold(message, arrived_ns)
@@ -259,6 +267,37 @@ class Desk:
                 await self._other(message)
         if self._vigil.is_owing:
             await self._vigil.pay()
+
+    async def _notice_silence(self, message: Ticks | TerminalHeartbeat) -> None:
+        """A connection may outlive a sleep of the machine, or a line that stood still: what passed meanwhile is asked for.
+
+        By both clocks: what was only delivered late is all there, and a server's clock may rest while its market is closed.
+        """
+        if isinstance(message, Ticks):
+            if message.is_late or not message.ticks:
+                return
+            first_msc, last_msc = message.ticks[0].time_msc, message.ticks[-1].time_msc
+        else:
+            first_msc = last_msc = message.server_time_msc
+        now, heard = self._recorder.clock.now(), self._heard
+        self._heard = now, last_msc
+        if heard is None or self.link is None or not self._gate.is_open:
+            return
+        silence = min(now - heard[0], timedelta(milliseconds=first_msc - heard[1]))
+        if silence <= self._most_silent:
+            return
+        self.silences += 1
+        seconds = silence.total_seconds()
+        cause = f"nothing was heard of the terminal for {seconds:.0f} s: a machine slept, its clock was set, or the line stood still"
+        self._recorder.finding(
+            "live.desk.desk",
+            f"session {self.link.session}",
+            f"a terminal is heard at least every {self._settings.terminal_heartbeat_s:g} s",
+            cause,
+            "nothing: bars, positions and deals are asked for, and nothing is traded on a bar that lacks quotes",
+        )
+        self._feed.lost(f"{cause}; the bar may lack quotes")
+        await self._gate.resume(cause, self.link)
 
     async def _other(self, message: FromTerminal) -> None:
         match message:

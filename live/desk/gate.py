@@ -108,6 +108,14 @@ class Gate:
             await self.try_to_open()
         return True
 
+    async def resume(self, cause: str, link: Link) -> None:
+        """Time has passed of which nothing is known: positions, deals and bars are asked for before more is looked at."""
+        self.distrust(cause)
+        self.is_open = False
+        self._reconciliation.give_up()
+        await self._reconciliation.ask()
+        await self._opening.ask(link)
+
     async def look(self, link: Link) -> None:
         """By the clock on the wall: what the terminal does not answer is asked again, or gone without."""
         if not self._opening.is_begun or self.is_open or self._is_opening:

@@ -104,6 +104,8 @@ class Standing:
     is_reconciled: bool
     bars: Mapping[str, int]
     """Closed base bars by configured symbol; 0 where there is no chart yet."""
+    clock: str = ""
+    """Why the server's clock, or this computer's, cannot be traded by; empty while it can."""
     inbox: str = ""
     """Why not every command, a halt for one, can be taken; empty while it can."""
 
@@ -117,6 +119,8 @@ def missing(standing: Standing) -> list[str]:
         found.append("positions and deals are not reconciled yet")
     if not standing.is_open:
         found.append("its history is still asked for")
+    if standing.clock:
+        found.append(standing.clock)
     if empty := [symbol for symbol, bars in standing.bars.items() if not bars]:
         found.append(f"the charts of {', '.join(empty)} are empty")
     return found

@@ -125,6 +125,19 @@ class Metrics(Collector):
             ("trading_terminal_reconnects", "Sessions after the first.", lambda d: max(d.sessions - 1, 0)),
         ):  # fmt: skip
             yield _counter(name, about, ("account",), self._each(show))
+        offsets = {name: desk.account.clock_watch.offset.measured for name, desk in self._desks.items()}
+        yield _gauge_of(
+            "trading_clock_offset_seconds",
+            "How far the terminal's clock is ahead of this computer's.",
+            ("account",),
+            [((name,), offset.total_seconds()) for name, offset in offsets.items() if offset is not None],
+        )
+        yield _counter(
+            "trading_terminal_silences",
+            "Silences of a living connection.",
+            ("account",),
+            self._each(lambda d: d.silences),
+        )
         events = self._visitors.log.events
         yield _counter(
             "trading_bridge_events",

@@ -58,6 +58,7 @@ def account_status(desk: Desk, components: Mapping[str, Component]) -> dict[str,
         "balance": account.balance if account else None,
         "equity": account.equity if account else None,
         "tripped_breakers": {kept.label: kept.state.cause for kept in books.risk.kept},
+        "clock_offset_s": None if (offset := desk.account.clock_watch.offset.measured) is None else offset.total_seconds(),
         "is_reconciled": desk.account.reconciliation.is_done_once,
         "latency_us": percentiles(desk.account.trader.stages.total),
         "components": {
@@ -87,6 +88,7 @@ def standing(desk: Desk) -> Standing:
             symbol: len(windows[symbol].charts[windows[symbol].feature_set.base]) if symbol in windows else 0
             for symbol in account.settings.symbols.values()
         },
+        clock=next((state.cause for state in account.books.risk.tripped if state.breaker == "clock"), ""),
         inbox=desk.inbox_trouble(),
     )
 
@@ -114,7 +116,7 @@ def _quiet(desk: Desk) -> str:
     """Return which symbols have no fresh quote though they should; nothing in lockstep, whose time stands still meanwhile."""
     if not desk.is_open or desk.is_lockstep:
         return "" if desk.link is not None else "no terminal is connected"
-    now = desk.account.recorder.clock.now()
+    now = desk.account.recorder.clock.now() + desk.account.rule.offset
     if not is_market_open(now) or not is_market_open(now - timedelta(seconds=MOST_QUIET_S)):
         return ""
     last = desk.account.feed.last

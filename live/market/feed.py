@@ -235,13 +235,11 @@ class Feed:
             for bar in bars
         ]
 
-    def lost(self) -> None:
+    def lost(self, cause: str = "messages of the terminal were lost: the bar may lack quotes") -> None:
         """Messages of the terminal are missing: each symbol's quotes from its last one on, until the next one comes."""
         for symbol in self._canonical.values():
             last = self.last.get(symbol)
-            self.gaps.open(
-                symbol, None if last is None else last.at, "messages of the terminal were lost: the bar may lack quotes"
-            )
+            self.gaps.open(symbol, None if last is None else last.at, cause)
 
     def dropped(self, symbol: str, first_msc: int, last_msc: int, count: int) -> None:
         """Quotes made room for later ones, because the daemon could not keep up: on record, and nothing is traded on their bar."""

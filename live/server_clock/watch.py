@@ -1,4 +1,5 @@
-"""Whether the server's clock follows the rule in use: judged by its weekends and, in real time, by the offset of fresh quotes.
+"""Whether the server's clock follows the rule in use: judged by its weekends and, in real time, by the offset of fresh quotes;
+and whether the terminal's clock and this computer's agree to the second (`live.server_clock.offset`).
 
 A contradiction stops entries by the breaker `clock`, with a finding, and never changes the rule: records already
 written under it would be wrong, and a person decides what becomes of them. Once what is seen fits again, the breaker
@@ -18,7 +19,9 @@ from live.clock import ServerClock
 from live.market.feed import Feed
 from live.recorder import Recorder
 from live.server_clock.hours import ServerHours, pairs_of
+from live.server_clock.offset import MOST_OFFSET, ClockOffset, offset_cause
 from live.server_clock.search import Found
+from trading_assets.core.errors import InputError
 from trading_assets.core.market.clock import ClockRule
 from trading_assets.core.market.clock_detection import Detection, detect, explains, offset_text
 from trading_assets.core.market.clock_fit import find_weekends, misfit_of
@@ -28,7 +31,7 @@ from trading_assets.core.records.trading import ClockVerdict
 
 BREAKER = "clock"
 Origin = Literal["settings", "detected", "recorded"]
-Occasion = Literal["opening", "weekend", "quotes"]
+Occasion = Literal["opening", "weekend", "quotes", "offset"]
 
 # Quotes are under way for a moment, some for long: of a window those that are furthest ahead tell the offset.
 _WINDOW = timedelta(seconds=15)
@@ -56,6 +59,8 @@ class ClockWatch:
         self._recorded: ClockVerdict | None = None
         self._hello: Hello | None = None
         self._problems: dict[Occasion, str] = {}
+        self.offset = ClockOffset()
+        """How far the terminal's clock is from this computer's."""
         self._is_judged = False
         self._window_at: datetime | None = None
         # The two quotes furthest ahead; the second counts, so that a single garbled time means nothing.
@@ -101,6 +106,10 @@ class ClockWatch:
         self._hello = hello
         self._problems, self._is_judged, self._contradicted = {}, False, 0
         self._reset_window()
+        self.offset, self._server.offset = ClockOffset(), timedelta(0)
+        if not hello.lockstep:
+            self.offset.greet(self._server.to_utc(hello.server_time_msc), self._recorder.clock.now())
+            self._judge_offset()
 
     @property
     def is_asking(self) -> bool:
@@ -146,6 +155,15 @@ class ClockWatch:
         elif ahead > self._ahead:
             self._ahead = ahead
 
+    def arrived(self, server_msc: int) -> None:
+        """In real time: a message of this server time has come, a quote or a heartbeat."""
+        try:
+            at = self._server.to_utc(server_msc)
+        except InputError:
+            return  # Refused where it is taken.
+        if self.offset.observe(at, self._recorder.clock.now()):
+            self._judge_offset()
+
     def _is_accepted(self, raw_symbol: str, server_msc: int) -> bool:
         accepted = self._feed.last.get(self._symbols.get(raw_symbol, ""))
         return accepted is not None and accepted.at == self._server.to_utc(server_msc)
@@ -179,7 +197,8 @@ class ClockWatch:
         rule = self._server.rule
         if explains(rule, ahead_ms, now):
             self._contradicted = 0
-            if not self._is_judged or "quotes" in self._problems or self._risk.is_tripped(BREAKER):
+            is_left = self._risk.is_tripped(BREAKER) and "offset" not in self._problems
+            if not self._is_judged or "quotes" in self._problems or is_left:
                 self._is_judged = True
                 self._settle("quotes", None, "", ahead_ms=ahead_ms)
             return
@@ -191,6 +210,30 @@ class ClockWatch:
                 "(or this computer's clock is wrong)"
             )
             self._settle("quotes", None, problem, ahead_ms=ahead_ms)
+
+    def _judge_offset(self) -> None:
+        """Use the offset for deadlines; stop entries while it is too large, and until it is not any more."""
+        offset = self.offset.measured
+        if offset is None:
+            return
+        self._server.offset = offset
+        is_known = "offset" in self._problems
+        if self.offset.is_too_large == is_known:
+            return
+        if is_known:
+            del self._problems["offset"]
+            self._record("offset", None, "", 0)
+            if self._problems:
+                return
+            changes = self._risk.reset(BREAKER, "this computer's clock and the terminal's agree again")
+        else:
+            problem = self._problems["offset"] = offset_cause(offset)
+            self._record("offset", None, problem, 0)
+            expectation = f"the clocks are at most {MOST_OFFSET.total_seconds():.0f} s apart"
+            repair = "synchronise this computer's clock; meanwhile exits go out, dated by the terminal's clock"
+            self._recorder.finding("live.server_clock.offset", self._server_name, expectation, problem, repair)
+            changes = self._risk.trip(BREAKER, problem, self._recorder.clock.now())
+        self._recorder.commit(self._recorder.breaker_events(changes))
 
     def _settle(
         self,
@@ -241,6 +284,7 @@ class ClockWatch:
                     weekends=weekends,
                     server_msc=self._freshest or (hello.server_time_msc if hello is not None else 0),
                     offset_minutes=None if ahead_ms is None else round(ahead_ms / 60_000),
+                    offset_s=None if self.offset.measured is None else round(self.offset.measured.total_seconds(), 3),
                     problem=problem,
                 )
             ]

@@ -35,7 +35,7 @@ def command(
         "volume": order.volume_lots,
         "price": order.price,
         "deviation": order.deviation_points,
-        "deadline_msc": rule.to_server(order.deadline_at),
+        "deadline_msc": rule.deadline_msc(order.deadline_at),
         # Where no filling is allowed there are no entries; an exit is tried with the most usual one.
         "filling": filling_of(symbol.filling_mode, symbol.trade_exemode) or "IOC",
     }
@@ -67,7 +67,7 @@ def cancel_command(
         "magic": order.magic,
         "symbol": raw_symbol,
         "order": ticket,
-        "deadline_msc": rule.to_server(deadline_at),
+        "deadline_msc": rule.deadline_msc(deadline_at),
     }
 
 

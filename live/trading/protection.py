@@ -134,7 +134,7 @@ class Protector:
             position=trade.ticket or trade.position_id,
             sl=levels.stop or levels.decided_stop,
             tp=levels.target or levels.decided_target,
-            deadline_msc=self._terms.rule.to_server(recorder.clock.now() + self._patience),
+            deadline_msc=self._terms.rule.deadline_msc(recorder.clock.now() + self._patience),
         )
 
     @property

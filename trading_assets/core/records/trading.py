@@ -49,7 +49,7 @@ class Session(Record, frozen=True, kw_only=True, tag="session"):
 
 
 class ClockVerdict(Record, frozen=True, kw_only=True, tag="clock_verdict"):
-    """What the server's clock was judged to be: at an opening, after a weekend, or by live quotes. One row per judgement."""
+    """What the server's clock was judged to be: at an opening, after a weekend, by live quotes, by seconds. One row per judgement."""
 
     STREAM = "trading"
 
@@ -63,7 +63,7 @@ class ClockVerdict(Record, frozen=True, kw_only=True, tag="clock_verdict"):
         ),
     ]
     occasion: Annotated[
-        Literal["opening", "weekend", "quotes"], doc("What was judged by.", source="live.server_clock.watch")
+        Literal["opening", "weekend", "quotes", "offset"], doc("What was judged by.", source="live.server_clock.watch")
     ]
     is_accepted: Annotated[bool, doc("Whether the rule may be traded on.", source="live.server_clock.watch")]
     fitting_rules: Annotated[
@@ -78,6 +78,14 @@ class ClockVerdict(Record, frozen=True, kw_only=True, tag="clock_verdict"):
             "Server time ahead of UTC as live quotes showed it; null when none did.",
             "minutes",
             "live.server_clock.watch",
+        ),
+    ] = None
+    offset_s: Annotated[
+        float | None,
+        doc(
+            "How far the terminal's clock is ahead of the daemon's, by its rule; null when not measured.",
+            "s",
+            "live.server_clock.offset",
         ),
     ] = None
     problem: Annotated[str, doc("Why it was not accepted; empty when it was.", source="live.server_clock.watch")]
