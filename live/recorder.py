@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Coroutine, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from live.clock import Clock
 from live.logs import log
@@ -139,7 +139,15 @@ class Recorder:
         self.log.error("an error was recorded", component=component, problem=message, chain_id=chain)
         self.buffer([self.make(OpsError, self.clock.now(), chain, component=component, message=message)])
 
-    def finding(self, check: str, subject: str, expectation: str, observed: str, repair: str) -> None:
+    def finding(
+        self,
+        check: str,
+        subject: str,
+        expectation: str,
+        observed: str,
+        repair: str,
+        severity: Literal["info", "warning", "error"] = "error",
+    ) -> None:
         """Record a difference between what must be true and what is."""
         self.buffer(
             [
@@ -148,7 +156,7 @@ class Recorder:
                     self.clock.now(),
                     self.chain(),
                     check=check,
-                    severity="error",
+                    severity=severity,
                     subject=subject,
                     expectation=expectation,
                     observed=observed,

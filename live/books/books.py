@@ -11,6 +11,7 @@ from live.books.account_money import AccountMoney
 from live.books.orders import OrderBook
 from live.books.risk_state import Exposure, RiskBook
 from live.books.trades import TradeBook
+from live.books.unowned import Unowned
 from live.clock import ServerClock
 from trading_assets.core.decisions.sizing import margin_of
 from trading_assets.core.decisions.strategy import Strategy
@@ -41,6 +42,10 @@ class Books:
     specs: dict[str, SymbolState] = field(default_factory=dict)
     foreign: dict[str, PositionFacts] = field(default_factory=dict)
     """Positions that are not ours, by identifier: counted, never touched."""
+    unowned: dict[str, Unowned] = field(default_factory=dict)
+    """Positions of ours that no open trade holds, by identifier: no entries beside them, and they are closed in time."""
+    is_doubted: bool = False
+    """Whether something was told of our positions that only a search can make sense of."""
     clock: ClockVerdict | None = None
     """The last judgement of the server's clock on record."""
     foreign_orders: dict[str, OrderFacts] = field(default_factory=dict)
@@ -66,7 +71,7 @@ class Books:
     @property
     def open_positions(self) -> int:
         """Positions on the account, ours and foreign."""
-        return len(self.trades.open_trades()) + len(self.foreign)
+        return len(self.trades.open_trades()) + len(self.foreign) + len(self.unowned)
 
     def protection_of(self, trade: str) -> Protected:
         """Return what was done about a trade's stop and target so far."""
@@ -90,16 +95,17 @@ class Books:
     def exposure(self, symbol: str, raw_symbol: str) -> Exposure:
         """Return what is held and ordered, on the symbol and on the account, ours and not ours."""
         lots = {"BUY": Decimal(0), "SELL": Decimal(0)}
-        trade = self.trades.open_on(symbol)
-        if trade is not None:
-            lots[trade.side] += trade.open_lots
+        for trade in self.trades.open_trades():
+            if trade.decision.symbol == symbol:
+                lots[trade.side] += trade.open_lots
         entries = self.entries_under_way()
         for order in entries:
             if order.symbol == symbol:
                 lots[order.side] += order.volume_lots
         positions = [facts for facts in self.foreign.values() if facts.symbol == raw_symbol]
         working = [facts for facts in self.foreign_orders.values() if facts.symbol == raw_symbol]
-        for facts in positions:
+        ours = [one.facts for one in self.unowned.values() if one.facts.symbol == raw_symbol]
+        for facts in [*positions, *ours]:
             lots[facts.side] += facts.volume
         for facts_ in working:
             lots[facts_.side] += facts_.volume_current
@@ -110,6 +116,16 @@ class Books:
             entries=len(entries),
             margin=sum((self._margin_of(order) for order in entries), Decimal(0)),
         )
+
+    def is_held(self, order: Order) -> bool:
+        """Return whether the position an order closes is held, as far as is known."""
+        trade = self.trades.by_position(order.position_id or "")
+        return order.position_id in self.unowned or (trade is not None and trade.is_open)
+
+    def ticket_of(self, order: Order) -> str:
+        """Return the ticket told last of the position an order closes, by which commands name it; empty before it is told."""
+        unowned = self.unowned.get(order.position_id or "")
+        return self.trades.ticket_of(order.position_id or "") if unowned is None else unowned.facts.ticket
 
     def _is_open(self, order: Order) -> bool:
         trade = self.trades.open_on(order.symbol)

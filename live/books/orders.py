@@ -19,7 +19,7 @@ from live.recorder import Recorder
 from trading_assets.core.decisions.sizing import price_of, ticks
 from trading_assets.core.decisions.strategy import Strategy
 from trading_assets.core.ids import magic, trade_id
-from trading_assets.core.records.decisions import Decision, SymbolState
+from trading_assets.core.records.decisions import Decision, OpenPosition, SymbolState
 from trading_assets.core.records.record import OrderState, Side
 from trading_assets.core.records.trading import Order
 from trading_assets.core.trades import lifecycle
@@ -178,10 +178,18 @@ class OrderBook:
         """Plan the order a decision closes its open position with."""
         position = decision.inputs.position
         assert position is not None, "decide() closes only a position it saw"
+        return self._plan_close(decision, position, reason, magic(decision.signal_id, "CLOSE"))
+
+    def plan_exit(self, decision: Decision, position: OpenPosition, reason: str) -> Intent:
+        """Plan the order that closes another position of ours when a decision is made."""
+        number = magic(f"{decision.signal_id}/{position.position_id}", "CLOSE")
+        return self._plan_close(decision, position, reason, number)
+
+    def _plan_close(self, decision: Decision, position: OpenPosition, reason: str, number: int) -> Intent:
         symbol = decision.inputs.symbol_state
         return self._plan(
             decision,
-            magic(decision.signal_id, "CLOSE"),
+            number,
             signal_id=position.signal_id,
             idea_id=None,
             trade_id=position.trade_id,

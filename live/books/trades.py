@@ -32,7 +32,7 @@ _REMEMBERED = 2000
 _SETTLED_REMEMBERED = 500
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Trade:
     """One trade: its decision, deals in order of arrival, and the path while it is open."""
 
@@ -49,7 +49,7 @@ class Trade:
     """Stop as the terminal holds it, 0 when none; None until it is told. A person may have moved it."""
     target_price: float | None = None
     is_settled: bool = False
-    """Whether its outcome is known: a later deal on its position (netting: turned round) is not its own."""
+    """Whether its outcome is told. It lives on when its position is entered again: reopened, corrected, traded on."""
 
     @property
     def trade_id(self) -> str:
@@ -75,10 +75,19 @@ class Trade:
     def is_open(self) -> bool:
         return self.open_lots > 0
 
+    def owns(self, kind: str, entry: str) -> bool:
+        """Return whether a deal on its position is its own although its outcome is told.
+
+        Once a deal has turned the position round (netting), what is left is another's.
+        """
+        if any(deal.entry == "INOUT" for deal in self.deals):
+            return False
+        return entry in ("INOUT", "OUT_BY") or (kind == self.side) == (entry == "IN")
+
     @property
     def entry_price(self) -> float:
-        """Average price of the entries, of which there is one at least (`has_entry`)."""
-        entries = [deal for deal in self.deals if deal.entry == "IN"]
+        """Average price of the entries, of which there is one at least (`has_entry`); those that reopened it do not count."""
+        entries = outcomes.lives_of(self.deals)[0][0]
         if len({deal.price for deal in entries}) == 1:
             return entries[0].price
         lots = sum((deal.volume_lots for deal in entries), _ZERO)
@@ -97,7 +106,7 @@ class TradeBook:
         self._spec_of = spec_of
         self._expected: dict[str, Trade] = {}
         self._by_position: dict[str, Trade] = {}
-        self._open: dict[str, Trade] = {}
+        self._open: dict[str, list[Trade]] = {}
         self._given_up: OrderedDict[str, Trade] = OrderedDict()
         self._settled: deque[Trade] = deque()
         self.known = KnownDeals()
@@ -107,11 +116,16 @@ class TradeBook:
 
     def open_trades(self) -> list[Trade]:
         """Return the open trades."""
-        return list(self._open.values())
+        return [trade for trades in self._open.values() for trade in trades]
 
     def open_on(self, symbol: str) -> Trade | None:
-        """Return the open trade of a symbol: there is one at most."""
-        return self._open.get(symbol)
+        """Return the open trade of a symbol that its decisions see; there is another one only when one was reopened beside it."""
+        trades = self._open.get(symbol)
+        return trades[0] if trades else None
+
+    def beside(self, symbol: str) -> list[Trade]:
+        """Return the open trades of a symbol that its decisions do not see."""
+        return self._open.get(symbol, [])[1:]
 
     def by_position(self, position_id: str) -> Trade | None:
         """Return the trade of a position, open or ended in this run."""
@@ -141,12 +155,12 @@ class TradeBook:
             while len(self._given_up) > _REMEMBERED:
                 self._given_up.popitem(last=False)
 
-    def trade_of(self, position_id: str, order: Order | None) -> Trade | None:
+    def trade_of(self, position_id: str, order: Order | None, kind: str, entry: str) -> Trade | None:
         """Return the trade a deal belongs to: by its position, or by the order of ours that made it."""
         known = self._by_position.get(position_id)
         if known is None and order is not None:
             known = self._expected.get(order.trade_id) or self._given_up.get(order.trade_id)
-        return None if known is not None and known.is_settled else known
+        return None if known is not None and known.is_settled and not known.owns(kind, entry) else known
 
     def add(self, trade: Trade, deal: Deal, quote: LastQuote | None) -> list[Record]:
         """Take one deal of a trade; returns the marks and the outcome it makes. The quote is the last one known."""
@@ -156,12 +170,11 @@ class TradeBook:
         self._by_position[deal.position_id] = trade
         if trade.is_open:
             self._no_longer_expected(trade)
-            self._open[deal.symbol] = trade
+            self._put(trade)
             return list(self._follow(trade, deal, quote))
         if outcomes.is_closed(trade.deals):
             self._no_longer_expected(trade)
-            if self._open.get(deal.symbol) is trade:
-                del self._open[deal.symbol]
+            self._drop(trade)
             return self._settle(trade)
         return []
 
@@ -170,11 +183,15 @@ class TradeBook:
         self.known.forget(deal.deal_ticket)
         if trade is not None:
             trade.deals = [other for other in trade.deals if other.deal_ticket != deal.deal_ticket]
-            trade.is_settled = False
+            if trade.is_open:
+                self._put(trade)
+            elif outcomes.is_closed(trade.deals):
+                self._drop(trade)
+                self._end(trade)
 
     def quote(self, symbol: str, at: datetime, bid: float, ask: float) -> Mark | None:
         """Show the open trade of a symbol one quote; returns the mark it makes."""
-        trade = self._open.get(symbol)
+        trade = self.open_on(symbol)
         if trade is None or trade.path is None:
             return None
         values = trade.path.add(at, bid, ask)
@@ -184,9 +201,9 @@ class TradeBook:
 
     def revalue(self, spec: SymbolState) -> None:
         """A symbol's contract has changed: from now on its open trade is valued by the new one."""
-        trade = self._open.get(spec.symbol)
-        if trade is not None and trade.path is not None:
-            trade.path.revalue(spec.tick_size, spec.tick_value)
+        for trade in self._open.get(spec.symbol, []):
+            if trade.path is not None:
+                trade.path.revalue(spec.tick_size, spec.tick_value)
 
     # --- recovery -------------------------------------------------------------------------------------------------
 
@@ -195,18 +212,18 @@ class TradeBook:
         self.known.add(deal)
         named = deal.trade_id or ""
         trade = self._by_position.get(deal.position_id) or self._expected.get(named) or self._given_up.get(named)
-        if trade is None or trade.is_settled:
+        if trade is None or (trade.is_settled and not trade.owns(deal.kind, deal.entry)):
             return
         trade.deals.append(deal)
         trade.position_id = deal.position_id
         self._by_position[deal.position_id] = trade
         if order is not None and order.purpose == "CLOSE":
             trade.close_reason = order.close_reason
-        if not trade.has_entry:
-            return  # Its exit was told first, and the crash came before its entry was: that is still expected.
+        if not trade.has_entry or (trade.is_settled and not trade.is_open and not outcomes.is_closed(trade.deals)):
+            return  # An exit was told first, and the crash came before its entry was: that is still expected.
         self._no_longer_expected(trade)
         # A trade whose exit is on record stays here until its outcome is, too.
-        self._open[deal.symbol] = trade
+        self._put(trade)
 
     def follow_on(self) -> list[Record]:
         """Follow the open trades of an earlier run on, once the contracts are known; returns outcomes a crash held back."""
@@ -218,23 +235,40 @@ class TradeBook:
                     trade.path.resume(trade.marks)
                     trade.marks = []
             if trade.path is not None and outcomes.is_closed(trade.deals):
-                del self._open[trade.decision.symbol]
+                self._drop(trade)
                 records += self._settle(trade)
         return records
 
     def end(self, outcome: Outcome) -> None:
         """Take a recorded outcome."""
-        trade = self._open.get(outcome.symbol)
-        if trade is not None and trade.trade_id == outcome.trade_id:
-            self._end(trade)
-            del self._open[outcome.symbol]
+        for trade in self._open.get(outcome.symbol, [])[:]:
+            if trade.trade_id == outcome.trade_id:
+                self._drop(trade)
+                self._end(trade)
 
     # --- details --------------------------------------------------------------------------------------------------
 
+    def _put(self, trade: Trade) -> None:
+        """A trade is open: for the first time, or again."""
+        if trade.is_settled:
+            # What ends it from here on is another exit, for another reason.
+            trade.is_settled, trade.close_reason = False, ""
+            if trade in self._settled:
+                self._settled.remove(trade)
+        trades = self._open.setdefault(trade.decision.symbol, [])
+        if trade not in trades:
+            trades.append(trade)
+
+    def _drop(self, trade: Trade) -> None:
+        trades = self._open.get(trade.decision.symbol, [])
+        if trade in trades:
+            trades.remove(trade)
+
     def _end(self, trade: Trade) -> None:
         """A trade is settled: keep it a while, not for ever."""
-        trade.is_settled = True
-        self._settled.append(trade)
+        if not trade.is_settled:
+            trade.is_settled = True
+            self._settled.append(trade)
         while len(self._settled) > _SETTLED_REMEMBERED:
             oldest = self._settled.popleft()
             if self._by_position.get(oldest.position_id) is oldest:

@@ -69,7 +69,14 @@ class Account:
             self.recorder, settings, self.rule, self.feed, self.books, self.sender, protector, self.holdings, self.past
         )
         self.reconciliation = Reconciliation(
-            self.recorder, self.rule, self.books, self.settlement, self.sender, protector, self.holdings
+            self.recorder,
+            self.rule,
+            self.books,
+            self.settlement,
+            self.sender,
+            protector,
+            self.holdings,
+            settings.symbols,
         )
         self.opening = Opening(self.recorder, self.rule, raw_symbols, self._feature_set, self.feed, self.books.specs)
         self.clock_watch = ClockWatch(self.recorder, self.rule, self.books.risk, self.feed, settings.symbols)

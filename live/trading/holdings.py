@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from live.books.books import Books
 from live.books.trades import Trade
+from live.books.unowned import BREAKER, Unowned, owner_of
 from live.recorder import Recorder
 from live.settings import AccountSettings
 from live.trading.protection import Protector
 from trading_assets.core.messages import AccountFacts, PositionFacts
 from trading_assets.core.records.decisions import AccountState
 from trading_assets.core.records.record import Record
-from trading_assets.core.records.trading import AccountSnapshot, Position
+from trading_assets.core.records.trading import AccountSnapshot, Deal, Position
 
 
 class Holdings:
@@ -97,16 +98,41 @@ class Holdings:
 
     def position(self, facts: PositionFacts, chain_id: str) -> None:
         """Record a position as reported; one that is not ours is counted and left alone."""
-        trade = self._books.trades.by_position(facts.identifier)
-        if trade is not None and trade.is_open:
+        books = self._books
+        trade = books.trades.by_position(facts.identifier)
+        if trade is not None:
             trade.ticket = facts.ticket
-            self._protector.look(facts, trade)
-        elif self._books.orders.find(facts.magic) is None:
-            if facts.volume:
-                self._books.foreign[facts.identifier] = facts
-            else:
-                self._books.foreign.pop(facts.identifier, None)
+        if not facts.volume:
+            books.foreign.pop(facts.identifier, None)
+            # Its symbol may be entered again once a search says so, too.
+            books.is_doubted = books.unowned.pop(facts.identifier, None) is not None or books.is_doubted
+        match owner_of(facts, books.orders, books.trades):
+            case "trade" if trade is not None:
+                self._protector.look(facts, trade)
+            case "foreign" if facts.volume:
+                books.foreign[facts.identifier] = facts
+            case "nobody" if facts.volume:
+                self._doubt(Unowned(facts, trade))
         self._recorder.buffer([self.position_record(facts, chain_id, trade)])
+
+    def _doubt(self, told: Unowned) -> None:
+        """Nothing is opened beside a position of ours that seems to have no owner; a search tells whether it has."""
+        books, facts = self._books, told.facts
+        symbol = self._canonical.get(facts.symbol)
+        if facts.identifier in books.unowned or symbol is None:
+            return
+        subject, expectation, observed = told.finding
+        self._stop(symbol, f"{subject}: {expectation}, but {observed}; the terminal is asked")
+
+    def doubt(self, deal: Deal) -> None:
+        """The server closed a position of ours for its own ends: it may book it anew, so nothing is opened until it was asked."""
+        words = f"position {deal.position_id} was closed by the server ({deal.reason}) and may be booked anew"
+        self._stop(deal.symbol, f"{words}; the terminal is asked")
+
+    def _stop(self, symbol: str, cause: str) -> None:
+        self._books.is_doubted = True
+        changes = self._books.risk.trip(BREAKER, cause, self._recorder.clock.now(), symbol)
+        self._recorder.commit(self._recorder.breaker_events(changes))
 
     def position_record(self, facts: PositionFacts, chain_id: str, trade: Trade | None) -> Position:
         """Return the record of a position."""

@@ -7,17 +7,20 @@ happens between two answers can look like one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from live.books.books import Books
 from live.books.orders import Intent
+from live.books.unowned import BREAKER as UNKNOWN_POSITION
+from live.books.unowned import owner_of, unowned_of
 from live.clock import ServerClock
 from live.recorder import Recorder
 from live.trading.holdings import Holdings
 from live.trading.protection import Protector
 from live.trading.sending import Sender
 from live.trading.settlement import Settlement
-from trading_assets.core.ids import is_magic
+from trading_assets.core.decisions.breakers import BreakerChange
 from trading_assets.core.messages import Deals, PositionFacts, Query, Snapshot
 from trading_assets.core.records.operations import Finding
 from trading_assets.core.records.record import Record
@@ -28,6 +31,10 @@ BREAKER = "reconciliation"
 # Deals are asked for from somewhat before the last one known: servers' clocks are not exact.
 _OVERLAP = timedelta(hours=1)
 _PATIENCE = 2
+_UNOWNED_REPAIR = (
+    "nothing at once: its symbol is not entered, and it is closed at its time limit or before the weekend; close it by hand if it "
+    "is not wanted; its trade's outcome is told only if its deals are found"
+)
 
 
 class Reconciliation:
@@ -42,7 +49,9 @@ class Reconciliation:
         sender: Sender,
         protector: Protector,
         holdings: Holdings,
+        canonical: Mapping[str, str],
     ) -> None:
+        """`canonical`: our names of the account's symbols, by the broker's."""
         self._recorder = recorder
         self._rule = rule
         self._books = books
@@ -50,6 +59,7 @@ class Reconciliation:
         self._sender = sender
         self._protector = protector
         self._holdings = holdings
+        self._canonical = canonical
         self._reported: set[tuple[str, str, str]] = set()
         self._foreign_told: set[str] = set()
         self._number = 0
@@ -60,6 +70,11 @@ class Reconciliation:
         self._is_booked = True
         """Whether every part of the answer so far could be booked."""
         self._differed = 0
+        self._suspects: set[str] = set()
+        """Positions that had no owner when the snapshot came."""
+        self._unowned_told: set[str] = set()
+        self._is_in_full = False
+        """Whether the next search asks for all deals."""
         self.searches = self.differences = 0
         """Searches that were answered, and those that found a difference, since the start."""
         self.is_done_once = False
@@ -72,8 +87,13 @@ class Reconciliation:
 
     @property
     def is_urgent(self) -> bool:
-        """Whether the session was not compared yet, or the account shows money no deal explains."""
-        return not self.is_done_once or bool(self._books.money.unexplained)
+        """Whether the session was not compared yet, or something was told that only a search can make sense of.
+
+        Money of the account that no deal explains, or a position of ours that seems to have no owner.
+        """
+        return (
+            not self.is_done_once or bool(self._books.money.unexplained) or self._is_in_full or self._books.is_doubted
+        )
 
     def restart(self) -> None:
         """A new session begins: nothing asked for before will be answered."""
@@ -88,6 +108,7 @@ class Reconciliation:
         # What a first search does not explain may lie further back: a deal of long ago that was changed.
         in_full = in_full or self._books.money.is_doubted
         # In full is as far back as tickets are kept: what lies before was reconciled before they were let go.
+        in_full, self._is_in_full = in_full or self._is_in_full, False
         first = known.since if in_full or known.is_full or known.last_at is None else known.last_at
         waiting_since = self._books.orders.waiting_since()
         if first is not None and waiting_since is not None:
@@ -113,6 +134,8 @@ class Reconciliation:
             trade = self._books.trades.by_position(facts.identifier)
             if trade is not None:
                 trade.ticket = facts.ticket
+        # Held now; a deal that is told later may close it, and is booked before this is looked at again.
+        self._suspects = set(unowned_of(snapshot.positions, self._books.orders, self._books.trades))
 
     async def deals(self, answer: Deals) -> bool:
         """Book the deals of an answer, or of a part of one; returns whether it ended the search."""
@@ -139,6 +162,7 @@ class Reconciliation:
             trade = self._books.trades.by_position(facts.identifier)
             if trade is not None and trade.is_open:
                 self._protector.look(facts, trade, asked_at)
+        self._see_unowned(snapshot)
         differences = self._differences(snapshot)
         self._differed = self._differed + 1 if differences else 0
         self.searches += 1
@@ -189,10 +213,7 @@ class Reconciliation:
     def _count_foreign(self, snapshot: Snapshot) -> None:
         orders, trades = self._books.orders, self._books.trades
         self._books.foreign = {
-            facts.identifier: facts
-            for facts in snapshot.positions
-            if ((trade := trades.by_position(facts.identifier)) is None or not trade.is_open)
-            and orders.find(facts.magic) is None
+            facts.identifier: facts for facts in snapshot.positions if owner_of(facts, orders, trades) == "foreign"
         }
         self._books.foreign_orders = {
             facts.ticket: facts for facts in snapshot.orders if orders.find(facts.magic) is None
@@ -201,6 +222,31 @@ class Reconciliation:
             if facts.identifier not in self._foreign_told:
                 self._foreign_told.add(facts.identifier)
                 self._tell_foreign(facts)
+
+    def _see_unowned(self, snapshot: Snapshot) -> None:
+        """Take note of positions of ours that no open trade holds: at once, since nothing may be opened beside them."""
+        books, recorder = self._books, self._recorder
+        found = unowned_of(snapshot.positions, books.orders, books.trades)
+        books.unowned = {identifier: one for identifier, one in found.items() if identifier in self._suspects}
+        symbols = {symbol for one in books.unowned.values() if (symbol := self._canonical.get(one.facts.symbol))}
+        changes: list[BreakerChange] = []
+        for identifier, one in books.unowned.items():
+            subject, expectation, observed = one.finding
+            if identifier not in self._unowned_told:
+                self._unowned_told.add(identifier)
+                # Its deals may be older than what is asked for usually.
+                self._is_in_full = True
+                recorder.finding("live.trading.reconciliation", subject, expectation, observed, _UNOWNED_REPAIR)
+            symbol = self._canonical.get(one.facts.symbol)
+            if symbol is not None:
+                cause = f"{subject}: {expectation}, but {observed}"
+                changes += books.risk.trip(UNKNOWN_POSITION, cause, recorder.clock.now(), symbol)
+        for kept in books.risk.kept:
+            if kept.state.breaker == UNKNOWN_POSITION and kept.symbol not in symbols:
+                changes += books.risk.reset(UNKNOWN_POSITION, "each position of ours on it has its trade", kept.symbol)
+        self._unowned_told &= books.unowned.keys()
+        books.is_doubted = False
+        recorder.commit(recorder.breaker_events(changes))
 
     def _tell_foreign(self, facts: PositionFacts) -> None:
         recorder = self._recorder
@@ -242,26 +288,13 @@ class Reconciliation:
         found += [
             (
                 f"position {facts.identifier}",
-                "each position with a magic of ours has its decision in the journal",
-                f"magic {facts.magic} is ours by its making, and no record knows it",
+                "the deals of our position are known",
+                "the terminal holds it without them",
             )
             for facts in snapshot.positions
-            if is_magic(facts.magic) and self._is_unknown(facts)
+            if owner_of(facts, self._books.orders, self._books.trades) == "order"
         ]
-        for facts in snapshot.positions:
-            trade_known = self._books.trades.by_position(facts.identifier)
-            if self._books.orders.find(facts.magic) is not None and (trade_known is None or not trade_known.is_open):
-                found.append(
-                    (
-                        f"position {facts.identifier}",
-                        "the deals of our position are known",
-                        "the terminal holds it without them",
-                    )
-                )
         return found
-
-    def _is_unknown(self, facts: PositionFacts) -> bool:
-        return self._books.orders.find(facts.magic) is None and self._books.trades.by_position(facts.identifier) is None
 
     def _report(self, differences: list[tuple[str, str, str]]) -> None:
         fresh = [difference for difference in differences if difference not in self._reported]

@@ -76,7 +76,7 @@ class Sender:
 
     def _ticket_of(self, order: Order) -> str:
         """Return the ticket the terminal told last for the position an order closes; the identifier only joins deals."""
-        return self._books.trades.ticket_of(order.position_id or "")
+        return self._books.ticket_of(order)
 
     def _is_frozen(self, order: Order) -> bool:
         """Return whether the server would refuse a close: the price is too near to the position's stop or target."""
@@ -208,8 +208,7 @@ class Sender:
         if order.purpose == "OPEN" or intent.sends >= _CLOSE_SENDS or quote is None or symbol is None:
             self.give_up([intent], f"not sent again: {order.reason}")
             return
-        trade = self._books.trades.open_on(order.symbol)
-        if trade is None or trade.trade_id != order.trade_id:
+        if not self._books.is_held(order):
             self.give_up([intent], _CLOSED)
             return
         self._books.orders.retarget(intent, quote, symbol)

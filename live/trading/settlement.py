@@ -29,6 +29,9 @@ from trading_assets.core.records.trading import Deal
 from trading_assets.core.trades.deal_kinds import KINDS
 from trading_assets.core.trades.lifecycle import MARKET_CLOSED, Answered, Ended, Filled, result_of
 
+# Deals the server makes for its own ends: what it closed by them it may book anew.
+_SERVICE_REASONS = ("ROLLOVER", "VMARGIN", "SPLIT", "CORPORATE_ACTION")
+
 
 class Settlement:
     """Books one account's results."""
@@ -164,13 +167,15 @@ class Settlement:
             return
         intent = self._books.orders.find(facts.magic)
         opening = intent.order if intent is not None and intent.order.purpose == "OPEN" else None
-        trade = self._books.trades.trade_of(facts.position_id, opening)
+        trade = self._books.trades.trade_of(facts.position_id, opening, facts.kind, facts.entry)
         if trade is None and account is not None and self._may_be_ours(facts):
             return  # Its entry was not told yet: the next search brings both, in their order.
         deal = self._deal_record(facts, chain_id, trade, intent)
         if is_late:
             deal = msgspec.structs.replace(deal, is_late=True)
-        if trade is not None and intent is None and facts.entry == "IN":
+        if trade is not None and trade.is_settled:
+            self._goes_on(trade, deal)
+        elif trade is not None and intent is None and facts.entry == "IN":
             self._entered(trade, deal)
         before = None if intent is None else intent.order
         try:
@@ -185,6 +190,8 @@ class Settlement:
             records.append(self._holdings.account_record(account, chain_id))
             self._holdings.see(account)
         self._recorder.commit(records)
+        if trade is not None and trade.is_settled and facts.reason in _SERVICE_REASONS:
+            self._holdings.doubt(deal)
         if trade is not None and trade.is_settled:
             await self._sender.position_closed(trade.trade_id)
 
@@ -221,9 +228,22 @@ class Settlement:
             "trade by hand on another account, or on symbols the daemon does not trade: its next exit closes this volume too",
         )
 
+    def _goes_on(self, trade: Trade, deal: Deal) -> None:
+        """A position was closed, its outcome told, and the server booked it anew: the trade goes on; told once for each deal."""
+        self._recorder.finding(
+            "live.trading.settlement",
+            f"trade {trade.trade_id}",
+            "a trade whose outcome is told has no further deals",
+            f"deal {deal.deal_ticket} ({deal.entry}, {deal.reason}) of {deal.volume_lots} lots belongs to its position",
+            "nothing: the trade goes on with its stop, target and time limit, and its outcome is told again at its end",
+            "info",
+        )
+
     def _filled(self, intent: Intent, deal: Deal) -> list[Record]:
         order = intent.order
         filled = order.filled_lots + deal.volume_lots
+        if filled > order.volume_lots:
+            return []  # The server booked its position anew: that is no fill of the order.
         changes: dict[str, object] = {"filled_lots": filled, "order_ticket": deal.order_ticket}
         if order.purpose == "OPEN":
             changes["position_id"] = deal.position_id

@@ -18,6 +18,7 @@ from live.books.orders import Intent
 from live.market.feed import Feed
 from live.market.window import View
 from live.recorder import Recorder
+from live.trading.due_exits import due_exits
 from live.trading.inputs import inputs_of
 from live.trading.measures import Stages
 from live.trading.releases import ReleaseSlot
@@ -172,6 +173,7 @@ class Trader:
         if decision.action in ("CLOSE", "REVERSE"):
             reason = close_reason(self._terms.strategy, decision) or "signal"
             intents.append(books.orders.plan_close(decision, reason))
+        exits = due_exits(decision, self._terms, self._feed, books)
         if decision.action in ("OPEN", "REVERSE"):
             books.trades.expect(decision)
             books.risk.observe_entry(decision.decided_at)
@@ -180,7 +182,9 @@ class Trader:
             # REVERSE is close, then open: the entry waits for the position to be gone.
             entry = intents.pop()
             self._sender.send_after(intents[0].order.trade_id, entry)
-            return intents, [*records, intents[0].order, entry.order]
+            intents += exits
+            return intents, [*records, *(intent.order for intent in intents), entry.order]
+        intents += exits
         records += [intent.order for intent in intents]
         return intents, records
 

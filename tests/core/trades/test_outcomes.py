@@ -14,7 +14,7 @@ from trading_assets.core.errors import StateError
 from trading_assets.core.ids import trade_id
 from trading_assets.core.records.decisions import Candidate, Decision
 from trading_assets.core.records.trading import Deal, Outcome
-from trading_assets.core.trades.outcomes import END_OF_TEST, exit_reason, exits_of, is_closed, outcome
+from trading_assets.core.trades.outcomes import END_OF_TEST, exit_reason, exits_of, is_closed, lives_of, outcome
 from trading_assets.core.trades.path import PathSummary
 
 OPENED = datetime(2024, 3, 6, 10, 5, 1, tzinfo=UTC)
@@ -226,3 +226,23 @@ def test_money_is_the_sum_of_the_deals_and_the_result_lies_within_its_excursions
     prices = [one.price for one in deals if one.entry == "IN"]
     assert min(prices) - 1e-9 <= result.entry_price <= max(prices) + 1e-9
     assert msgspec.structs.asdict(result)["side"] == ("SELL" if is_short else "BUY")
+
+
+def test_a_position_the_server_reopened_is_one_trade_whose_lives_add_up() -> None:
+    deals = [
+        deal("IN", 1.0850),
+        deal("OUT", 1.0860, minutes=60, reason="ROLLOVER", profit=Decimal("100.00")),
+        deal("IN", 1.0861, minutes=60.1, reason="ROLLOVER"),
+        deal("OUT", 1.0871, minutes=90, profit=Decimal("100.00")),
+    ]
+    assert [len(entered) for entered, _ in lives_of(deals)] == [1, 1]
+    result = settled(deals, "timeout")
+    assert (result.exit_reason, result.volume_lots, result.holding_s) == ("timeout", Decimal("1.00"), 5400.0)
+    assert (result.entry_price, result.exit_price) == (1.0850, 1.0871)
+    assert result.result_r == pytest.approx(2.0)
+    assert result.gross_pnl == Decimal("200.00")
+
+
+def test_a_second_entry_before_the_first_exit_is_no_second_life() -> None:
+    deals = [deal("IN", 1.0850, "0.50"), deal("IN", 1.0852, "0.50", 1.0), deal("OUT", 1.0860, minutes=2.0)]
+    assert len(lives_of(deals)) == 1

@@ -17,8 +17,8 @@ class Nothing:
     def pending(self) -> list[Any]:
         return []
 
-    def open_on(self, _symbol: str) -> None:
-        return None
+    def open_trades(self) -> list[Any]:
+        return []
 
 
 def test_what_is_not_ours_counts_in_the_volume_on_the_symbol_positions_and_working_orders_alike() -> None:

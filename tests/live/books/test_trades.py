@@ -87,7 +87,7 @@ def test_a_restart_between_an_exit_and_its_entry_leaves_the_trade_expected_and_t
     full_book.restore_deal(deal_of("2", "OUT", after_s=5.0), None)
     assert full_book.open_trades() == [], "nothing of it is open: of an exit alone no path can be followed"
     assert full_book.follow_on() == []
-    trade = full_book.trade_of("p1", None)
+    trade = full_book.trade_of("p1", None, "BUY", "IN")
     assert trade is not None
     assert trade.trade_id == trade_id(SIGNAL)
     (outcome,) = full_book.add(trade, deal_of("1", "IN"), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -12,9 +13,18 @@ import pytest
 from odd_terminal import OddTerminal, odd_terminal_at
 from scripted_terminal import EAGER, START, RunningDaemon, daemon_at, records, settings_text
 
-from trading_assets.core.messages import CloseCommand, PositionFacts, PositionUpdate
+from trading_assets.core.ids import magic
+from trading_assets.core.market.timeframes import to_ms
+from trading_assets.core.messages import (
+    CloseCommand,
+    DealFacts,
+    DealUpdate,
+    OrderCommand,
+    PositionFacts,
+    PositionUpdate,
+)
 from trading_assets.core.records.operations import Finding
-from trading_assets.core.records.trading import Outcome, Protection
+from trading_assets.core.records.trading import BreakerEvent, Deal, Order, Outcome, Protection
 
 # A stop far away, and over after two bars.
 SHORT = '\n[[accounts.strategy.exit_profiles]]\nname = "short"\nstop_atr = 30.0\ntarget_atr = 60.0\ntimeout_bars = 2\ntrend_fit = 0.0\n'
@@ -72,6 +82,143 @@ async def test_a_ticket_that_changed_while_no_daemon_ran_is_taken_from_the_first
             await terminal.step()
         assert closes(terminal) == ["501000"]
     assert [outcome.exit_reason for outcome in records(home, Outcome)] == ["timeout"]
+
+
+# --- reopened, corrected, traded on --------------------------------------------------------------------------------------
+
+
+def server_deal(terminal: OddTerminal, held: PositionFacts, entry: str, **changes: object) -> DealFacts:
+    """A deal by which the server closes a position, or books it anew."""
+    kind = held.side if entry == "IN" else {"BUY": "SELL", "SELL": "BUY"}[held.side]
+    number = len(terminal.deals)
+    deal = msgspec.structs.replace(
+        terminal.deals[0], ticket=f"s{number}", order=f"so{number}", kind=kind, entry=entry, reason="ROLLOVER",
+        volume=held.volume, profit=Decimal("1.00") if entry == "OUT" else Decimal(0), commission=Decimal(0),
+        time_msc=to_ms(terminal.now) + number, comment="rollover",
+    )  # fmt: skip
+    return msgspec.structs.replace(deal, **changes)
+
+
+async def reopen(terminal: OddTerminal, held: PositionFacts, ticket: str, *, told: tuple[str, ...]) -> None:
+    """Swap by reopening: the server closes a position and books it anew under another ticket. `told` says what is heard."""
+    out = server_deal(terminal, held, "OUT")
+    terminal.book(out, msgspec.structs.replace(held, volume=Decimal(0)))
+    anew = msgspec.structs.replace(held, ticket=ticket)
+    back = server_deal(terminal, held, "IN")
+    terminal.book(back, anew)
+    for kind, deal in (("OUT", out), ("IN", back)):
+        if kind in told:
+            await terminal.send(DealUpdate, deal=deal, account=terminal.account())
+    if "position" in told:
+        await terminal.send(PositionUpdate, position=anew)
+
+
+def entries(terminal: OddTerminal) -> int:
+    return len([order for order in terminal.orders if isinstance(order, OrderCommand)])
+
+
+@pytest.mark.parametrize(
+    "told", [("OUT", "IN", "position"), ("IN", "OUT"), ("OUT", "position"), ("OUT",), ("position",)], ids="+".join
+)
+async def test_a_position_the_server_reopens_keeps_its_trade_its_time_limit_and_nothing_is_opened_beside_it(
+    home: Path, told: tuple[str, ...]
+) -> None:
+    async with holding(home) as (daemon, terminal, held):
+        await reopen(terminal, held, "501000", told=told)
+        assert entries(terminal) == 1
+        for _ in range(2):
+            await terminal.step()
+        assert (entries(terminal), closes(terminal)) == (1, ["501000"])
+        assert not terminal.positions
+        await terminal.settle(terminal.now)
+        tripped = daemon.desk().account.books.risk.tripped
+        assert [state.breaker for state in tripped] == ["model_absent"]
+    deals = records(home, Deal)
+    assert len({deal.trade_id for deal in deals}) == 1
+    last = records(home, Outcome)[-1]
+    assert (last.exit_reason, last.volume_lots) == ("timeout", held.volume)
+    assert last.net_pnl == sum(deal.profit + deal.commission for deal in deals)
+
+
+async def test_a_reopened_trade_is_open_after_a_restart_too_and_a_lost_stop_is_put_back(home: Path) -> None:
+    async with holding(home) as (_, before, held):
+        await reopen(before, held, "501000", told=("OUT", "IN", "position"))
+        await before.settle(before.now)
+    async with daemon_at(home) as daemon, odd_terminal_at(daemon.port) as terminal:
+        terminal.now = terminal.history_ends = before.now
+        terminal.positions, terminal.deals = before.positions, before.deals
+        await terminal.change("501000", tell=False, sl=0.0)
+        await terminal.hello()
+        await terminal.settle(terminal.now)
+        assert [(change.position, change.sl) for change in terminal.changes] == [("501000", held.sl)]
+        for _ in range(2):
+            await terminal.step()
+        assert closes(terminal) == ["501000"]
+    assert [outcome.exit_reason for outcome in records(home, Outcome)] == ["manual", "timeout"]
+
+
+async def test_an_exit_the_broker_takes_back_is_made_again(home: Path) -> None:
+    async with holding(home) as (_, terminal, held):
+        for _ in range(2):
+            await terminal.step()
+        assert not terminal.positions
+        assert [outcome.exit_reason for outcome in records(home, Outcome)] == ["timeout"]
+        # The broker books the position anew: its close had been a mistake.
+        back = server_deal(terminal, held, "IN", reason="CLIENT", comment="correction")
+        terminal.book(back, held)
+        await terminal.report(back, held)
+        await terminal.step()
+        assert (entries(terminal), closes(terminal)) == (1, [held.ticket, held.ticket])
+    assert [outcome.exit_reason for outcome in records(home, Outcome)] == ["timeout", "timeout"]
+
+
+async def test_what_is_left_of_a_netted_position_that_was_turned_round_is_closed_in_time(home: Path) -> None:
+    async with daemon_at(home) as daemon, odd_terminal_at(daemon.port) as terminal:
+        terminal.margin_mode = "netting"
+        await terminal.hello()
+        await terminal.settle(START)
+        await terminal.step()
+        (held,) = terminal.positions.values()
+        turn = server_deal(
+            terminal, held, "INOUT", kind="SELL", reason="CLIENT", magic="0", volume=3 * held.volume, profit=Decimal(1)
+        )
+        turned = msgspec.structs.replace(held, ticket="t2", side="SELL", volume=2 * held.volume, magic="0")
+        terminal.positions.clear()
+        terminal.book(turn, turned)
+        await terminal.report(turn, turned)
+        for _ in range(3):
+            await terminal.step()
+            terminal.now += timedelta(seconds=1)
+        assert entries(terminal) == 1, "nothing beside it"
+        assert closes(terminal) == ["t2"]
+        close = [order for order in records(home, Order) if order.purpose == "CLOSE"][-1]
+        assert (close.side, close.volume_lots, close.close_reason) == ("BUY", 2 * held.volume, "timeout")
+
+
+# --- held although no record knows it --------------------------------------------------------------------------------------
+
+
+async def test_a_position_whose_journal_is_lost_is_closed_when_its_time_is_over_and_nothing_opened_beside_it(
+    home: Path,
+) -> None:
+    number = str(magic("a signal of a journal that was lost", "OPEN"))
+    async with daemon_at(home) as daemon, odd_terminal_at(daemon.port) as terminal:
+        for hour, ticket in ((-5, "1"), (0, "2")):
+            terminal.positions[ticket] = PositionFacts(
+                ticket=ticket, identifier=f"9{ticket}", magic=number, symbol="EURUSD", side="BUY",
+                volume=Decimal("0.10"), price_open=1.1, sl=0.0, tp=0.0, swap=Decimal(0), profit=Decimal(0),
+                time_msc=to_ms(START + timedelta(hours=hour)), comment="",
+            )  # fmt: skip
+        await terminal.hello()
+        await terminal.settle(START)
+        await terminal.step()
+        assert closes(terminal) == ["1"], "the longest time limit, two bars, is over for the older one alone"
+        await terminal.step()
+        assert (entries(terminal), closes(terminal)) == (0, ["1", "2"])
+    findings = [one for one in records(home, Finding) if "no record knows it" in one.observed]
+    assert [finding.subject for finding in findings] == ["position 91", "position 92"]
+    tripped = {(event.breaker, event.symbol) for event in records(home, BreakerEvent) if event.change == "trip"}
+    assert ("unknown_position", "EURUSD") in tripped
 
 
 # --- stops moved by others ----------------------------------------------------------------------------------------------

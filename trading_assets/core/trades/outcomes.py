@@ -39,14 +39,16 @@ def outcome(
     entries = [deal for deal in deals if deal.entry == "IN"]
     exits = exits_of(deals)
     _require_closed(decision, deals, entries, exits)
+    lives = lives_of(deals)
+    (first, _), (_, last) = lives[0], lives[-1]
     candidate = candidate_of(decision)
     risk_unit = candidate.risk_unit or 0.0
     opened_at = min(deal.event_at for deal in entries)
     closed_at = max(deal.event_at for deal in exits)
-    entry_price, exit_price = _average_price(entries), _average_price(exits)
+    entry_price, exit_price = _average_price(first), _average_price(last)
     side = 1.0 if entries[0].kind == "BUY" else -1.0
-    result = side * (exit_price - entry_price) / risk_unit
-    reason = exit_reason(exits, close_reason)
+    result = sum(_moved(entered, left, side, _volume(first)) for entered, left in lives) / risk_unit
+    reason = exit_reason(last, close_reason)
     held_s = (closed_at - opened_at).total_seconds()
     # A fill through the stop, or better than any quote before it, belongs to the excursions too.
     best = max(path.mfe_r, result, 0.0)
@@ -67,7 +69,7 @@ def outcome(
         opened_at=opened_at,
         closed_at=closed_at,
         exit_reason=reason,
-        volume_lots=_volume(entries),
+        volume_lots=_volume(first),
         entry_price=entry_price,
         exit_price=exit_price,
         stop_price=candidate.stop_price or 0.0,
@@ -85,7 +87,7 @@ def outcome(
         time_to_target_s=held_s if reason == "target" else None,
         holding_s=held_s,
         realised_volatility=path.realised_volatility,
-        slippage_points=_average_slippage(entries) + _average_slippage(exits),
+        slippage_points=_average_slippage(first) + _average_slippage(last),
         mark_count=path.mark_count,
     )
 
@@ -108,6 +110,30 @@ def exits_of(deals: Sequence[Deal]) -> list[Deal]:
             exits.append(msgspec.structs.replace(deal, volume_lots=max(left, _ZERO)))
             left = _ZERO
     return exits
+
+
+def lives_of(deals: Sequence[Deal]) -> list[tuple[list[Deal], list[Deal]]]:
+    """Return entries and exits of each life of a trade that was entered, in the order of time.
+
+    A trade has one, unless its position was closed and entered again: by the broker at the rollover, or to correct a deal.
+    """
+    entries, exits = [deal for deal in deals if deal.entry == "IN"], exits_of(deals)
+    lives: list[tuple[list[Deal], list[Deal]]] = [([], [])]
+    held = _ZERO
+    for deal in sorted([*entries, *exits], key=_moment):
+        entered, left = lives[-1]
+        if deal.entry != "IN":
+            left.append(deal)
+            held -= deal.volume_lots
+            continue
+        if left and not held:
+            entered = []
+            lives.append((entered, []))
+        entered.append(deal)
+        held += deal.volume_lots
+    is_clear = all(entered and _volume(entered) == _volume(left) for entered, left in lives[:-1])
+    # Times that contradict each other tell no lives apart.
+    return lives if len(lives) > 1 and is_clear else [(entries, exits)]
 
 
 def exit_reason(exits: Sequence[Deal], close_reason: str) -> ExitReason:
@@ -152,6 +178,17 @@ def _require_closed(decision: Decision, deals: Sequence[Deal], entries: Sequence
         f"its {len(deals)} deals open {opened} and close {closed} lots, which is not one closed trade",
         "ask the terminal for the missing deals with the command `query`",
     )
+
+
+def _moved(entries: Sequence[Deal], exits: Sequence[Deal], side: float, volume: Decimal) -> float:
+    """Return what one life won for each lot of `volume`, in price."""
+    moved = side * (_average_price(exits) - _average_price(entries))
+    return moved if _volume(entries) == volume else moved * float(_volume(entries) / volume)
+
+
+def _moment(deal: Deal) -> tuple[datetime, int, str]:
+    """Order deals by time; those of one instant by their tickets, which are numbers."""
+    return deal.event_at, len(deal.deal_ticket), deal.deal_ticket
 
 
 def _volume(deals: Sequence[Deal]) -> Decimal:
