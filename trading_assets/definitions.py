@@ -31,6 +31,7 @@ from trading_assets.defs import (  # noqa: E402 - the filter must stand before t
     windows,
 )
 from trading_assets.defs.resources import Registry, Storage  # noqa: E402
+from trading_assets.defs.run_executor import RUN_EXECUTOR  # noqa: E402
 from trading_assets.defs.settings import AssetSettings  # noqa: E402
 
 settings = AssetSettings.from_environment()
@@ -61,8 +62,7 @@ defs = dg.Definitions(
         ]
     ),
     asset_checks=checks.CHECKS,
-    # A step takes milliseconds, a process of its own seconds.
-    executor=dg.in_process_executor,
+    executor=RUN_EXECUTOR,
     jobs=tasks.jobs(),
     schedules=list(sensors.schedules()),
     sensors=sensors.SENSORS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from said import Say
 
 from trading_assets.cli.processes import Daemon, LiveSettings, send_command, write_settings
 from trading_assets.cli.report import _ready_words
+from trading_assets.core.job_health import JobLimits, JobRun, job_health
 from trading_assets.store.home import Home
+from trading_assets.store.job_health import JobsReport, write_jobs
 
 LIVE = LiveSettings(symbols={"EURUSD": "EURUSD"}, clock="eu", timeframe="M5")
 
@@ -92,6 +95,23 @@ def test_a_halt_a_waiting_one_and_a_damaged_pointer_each_have_their_line(say: Sa
     assert _ready_words(page).startswith("connected, but paper: no entries (halt: news)")
     page["accounts"]["paper"]["tripped_breakers"] = {"model_absent": "none"}
     assert _ready_words(page) == "every account can be traded"
+
+
+def test_status_says_how_the_jobs_do_and_does_not_take_what_is_old_for_now(say: Say, running: tuple[Home, int]) -> None:
+    home, at = running[0], datetime.now(UTC)
+    assert "no Dagster has watched over them here" in " ".join(say("status", "--home", home.root).out.split())
+    limits = JobLimits(job="ingest", cadence="*/5 * * * *", patience=timedelta(minutes=30), longest=timedelta(hours=4))
+    died = JobRun(run_id="r", status="failed", started_at=at, ended_at=at, error="its process died")
+    unwell = job_health(limits, [died], at, since=at, looked_at=None)
+    write_jobs(home, JobsReport(at=at, since=at, told_at=at, jobs=(unwell,)))
+    jobs = json.loads(say("status", "--json", "--home", home.root).out)["jobs"]
+    assert jobs["is_known"]
+    assert (jobs["jobs"]["ingest"]["failures"], jobs["jobs"]["ingest"]["last_error"]) == (1, "its process died")
+    assert "NOT healthy: the last run failed" in " ".join(say("status", "--home", home.root).out.split())
+    old = at - timedelta(hours=1)
+    write_jobs(home, JobsReport(at=old, since=old, told_at=old, jobs=(unwell,)))
+    assert not json.loads(say("status", "--json", "--home", home.root).out)["jobs"]["is_known"]
+    assert "its database does not answer" in " ".join(say("status", "--home", home.root).out.split())
 
 
 def test_the_log_of_the_daemon_is_json_lines(running: tuple[Home, int]) -> None:

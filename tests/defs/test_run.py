@@ -10,6 +10,8 @@ import asyncio
 import base64
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -22,14 +24,18 @@ import pytest
 from played import DAYS
 
 from trading_assets.core.errors import StateError
+from trading_assets.core.job_health import JobHealth
 from trading_assets.core.learning.dataset import content_hash
 from trading_assets.core.records.decisions import SymbolState
 from trading_assets.core.records.market import Quote
 from trading_assets.core.records.operations import OpsError, Transform
 from trading_assets.core.records.trading import SymbolSpec
 from trading_assets.core.tables import TABLES
+from trading_assets.defs.dead_runs import end_dead_runs
 from trading_assets.defs.due import days_to_materialise
+from trading_assets.defs.due_runs import run_what_is_due
 from trading_assets.defs.event_log import PooledEventLogStorage
+from trading_assets.defs.job_watch import watch_jobs
 from trading_assets.defs.ledger import CURVES
 from trading_assets.defs.resources import Storage
 from trading_assets.defs.run import run_job
@@ -209,6 +215,50 @@ def test_a_record_filed_a_day_late_lands_in_the_day_it_is_about(
 
 def bars_of_others(lake: Lake) -> pl.DataFrame:
     return lake.read("bars", dates=DAYS).filter(pl.col("tenant") != "late")
+
+
+# --- a process that dies -------------------------------------------------------------------------------------------
+
+DIES = """
+import sys
+from datetime import date
+from trading_assets.defs.run import run_job
+
+def stay(done, steps, name):
+    print(name, file=sys.__stdout__, flush=True)
+    sys.stdin.read()
+
+run_job("ingest", (date.fromisoformat(sys.argv[1]),) * 2, stay)
+"""
+
+
+def test_a_run_killed_halfway_is_ended_on_record_and_started_again_to_its_end(played_home: Home) -> None:
+    day, now = DAYS[2], datetime.now(UTC)
+    child = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", DIES, day.isoformat()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )  # fmt: skip
+    assert child.stdout is not None
+    assert child.stdout.readline()
+    with dg.DagsterInstance.get() as instance:
+        (run,) = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+        assert end_dead_runs(instance, played_home, now, is_own_database=True) == []
+        child.kill()
+        child.communicate()
+        assert not watched(instance, played_home, now)["ingest"].is_healthy
+        ended = instance.get_run_by_id(run.run_id)
+        assert ended is not None
+        assert ended.status is dg.DagsterRunStatus.FAILURE
+        # What it had begun is not taken for done, and the next moment of the clock takes it up.
+        assert day in pending_days(played_home)
+        others = {task.job for task in TASKS} - {"ingest"}
+        done = run_what_is_due(now - timedelta(minutes=6), now, but=others)
+        assert [job for job, run_id in done if run_id] == ["ingest"] * len(done)
+        assert day not in pending_days(played_home)
+        assert watched(instance, played_home, now)["ingest"].is_healthy
+
+
+def watched(instance: dg.DagsterInstance, home: Home, at: datetime) -> dict[str, JobHealth]:
+    return {one.job: one for one in watch_jobs(instance, home, at, is_own_database=True).jobs}
 
 
 # --- failures -----------------------------------------------------------------------------------------------------

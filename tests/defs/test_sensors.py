@@ -13,6 +13,7 @@ import msgspec
 import polars as pl
 import pytest
 from played import Played
+from schedule_ticks import tick
 from table_rows import AT, rows_of
 
 from trading_assets.core.learning.drift import Thresholds
@@ -46,14 +47,6 @@ def home(tmp_path: Path, new_lake: Callable[[Path], Lake]) -> Home:
     home = Home(tmp_path)
     new_lake(home.lake)
     return home
-
-
-def tick(graph: dg.Definitions, instance: dg.DagsterInstance, home: Home, job: str) -> Any:
-    """Let a job's schedule look at a home."""
-    schedule = graph.resolve_schedule_def(f"{job}_schedule")
-    resources = {"storage": Storage(root=str(home.root))}
-    with dg.build_schedule_context(instance, scheduled_execution_time=AT, resources=resources) as context:
-        return schedule.evaluate_tick(context)
 
 
 # --- schedules ----------------------------------------------------------------------------------------------------
@@ -167,38 +160,40 @@ def test_rows_a_training_has_seen_are_not_new(
 # --- one training in each window ----------------------------------------------------------------------------------
 
 
-def asked(instance: dg.DagsterInstance, at: datetime = AT) -> Any:
+def asked(instance: dg.DagsterInstance, home: Home, at: datetime = AT) -> Any:
     """Ask for a training because of decay."""
-    return sensors._training(instance, "decay", "It decays.", at, hours=24, most=3)
+    return sensors._training(instance, home, "decay", "It decays.", at, hours=24, most=3)
 
 
 def add_run(instance: dg.DagsterInstance, request: Any, status: dg.DagsterRunStatus) -> None:
     instance.add_run(dg.DagsterRun(job_name="retrain", status=status, tags=dict(request.tags)))
 
 
-def test_alarms_of_one_day_start_one_training_and_the_run_says_why(instance: dg.DagsterInstance) -> None:
-    request = asked(instance)
+def test_alarms_of_one_day_start_one_training_and_the_run_says_why(instance: dg.DagsterInstance, home: Home) -> None:
+    request = asked(instance, home)
     assert request.run_key == "decay-2026-01-09T00-attempt-1"
     assert request.tags[TRIGGER_TAG] == "It decays."
     add_run(instance, request, dg.DagsterRunStatus.SUCCESS)
     for minutes in (0, 10, 600):
-        assert "was started in this window" in asked(instance, AT + timedelta(minutes=minutes)).skip_message
-    assert asked(instance, AT + timedelta(days=1)).run_key == "decay-2026-01-10T00-attempt-1"
+        assert "was started in this window" in asked(instance, home, AT + timedelta(minutes=minutes)).skip_message
+    assert asked(instance, home, AT + timedelta(days=1)).run_key == "decay-2026-01-10T00-attempt-1"
 
 
-def test_a_training_that_failed_is_tried_again_under_another_key_and_not_for_ever(instance: dg.DagsterInstance) -> None:
+def test_a_training_that_failed_is_tried_again_under_another_key_and_not_for_ever(
+    instance: dg.DagsterInstance, home: Home
+) -> None:
     keys = []
     for _ in range(3):
-        request = asked(instance)
+        request = asked(instance, home)
         keys.append(request.run_key)
         add_run(instance, request, dg.DagsterRunStatus.FAILURE)
     assert [key.rsplit("-", 1)[1] for key in keys] == ["1", "2", "3"]
-    assert "3 trainings for it have failed" in asked(instance).skip_message
+    assert "3 trainings for it have failed" in asked(instance, home).skip_message
 
 
-def test_a_training_that_runs_is_waited_for(instance: dg.DagsterInstance) -> None:
+def test_a_training_that_runs_is_waited_for(instance: dg.DagsterInstance, home: Home) -> None:
     instance.add_run(dg.DagsterRun(job_name="retrain", status=dg.DagsterRunStatus.STARTED))
-    assert "still running" in asked(instance).skip_message
+    assert "still running" in asked(instance, home).skip_message
 
 
 def test_without_trades_scores_and_models_nothing_decays(home: Home) -> None:

@@ -51,6 +51,15 @@ def test_the_promised_cadences(job: str, cadence: str) -> None:
     assert {task.job: task.cadence for task in TASKS}[job] == cadence
 
 
+def test_the_last_tick_of_a_job_is_the_moment_its_clock_started_it_last() -> None:
+    at = datetime(2026, 1, 9, 1, 17, 30, tzinfo=UTC)
+    ticks = {task.job: task.last_tick(at) for task in TASKS}
+    assert ticks["ingest"] == datetime(2026, 1, 9, 1, 15, tzinfo=UTC)
+    assert ticks["dataset"] == datetime(2026, 1, 9, 1, 10, tzinfo=UTC)
+    assert ticks["rollout"] == datetime(2026, 1, 9, 0, 25, tzinfo=UTC)
+    assert ticks["retrain"] == datetime(2026, 1, 8, 2, 0, tzinfo=UTC)
+
+
 def test_every_task_says_what_it_reads_writes_and_does_on_failure() -> None:
     for task in TASKS:
         assert task.inputs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import stat
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
+import psutil  # type: ignore[import-untyped]  # its types are a package of their own, not worth a pin
 import psycopg2
 import pytest
 import sqlalchemy
@@ -123,23 +124,66 @@ def test_two_that_start_together_get_one_server(tmp_path: Path) -> None:
             server.stop()
 
 
-def test_a_server_whose_owner_was_killed_is_taken_over_and_one_with_a_keeper_is_stopped(tmp_path: Path) -> None:
+def test_a_server_whose_only_user_was_killed_is_taken_over_and_one_with_a_keeper_is_stopped(tmp_path: Path) -> None:
     folder = tmp_path / "postgres"
     for script in (ALONE, HOLD):
-        owner = holder(folder, script)
-        assert owner.stdout is not None
-        owner.stdout.readline()
+        user = holder(folder, script)
+        assert user.stdout is not None
+        user.stdout.readline()
         postmaster = psutil.Process(int((folder / "data" / "postmaster.pid").read_text().splitlines()[0]))
-        owner.kill()
-        owner.communicate()
+        user.kill()
+        user.communicate()
         if script == ALONE:
             server = EmbeddedServer(folder)
             server.start()
-            assert server.is_owner
             assert postmaster.is_running()
             server.stop()
         psutil.wait_procs([postmaster], timeout=30)
         assert not postmaster.is_running()
+
+
+def test_whoever_started_the_server_leaves_it_to_those_who_joined_and_the_last_one_stops_it(tmp_path: Path) -> None:
+    first, joined = EmbeddedServer(tmp_path / "postgres"), EmbeddedServer(tmp_path / "postgres")
+    address = first.start()
+    assert joined.start() == address
+    first.stop()
+    assert joined.start() == address
+    joined.stop()
+    assert not (tmp_path / "postgres" / "data" / "postmaster.pid").exists()
+
+
+def test_a_server_that_was_killed_is_started_again_at_its_place_and_one_that_cannot_be_is_named_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_server, "_SETTLE_S", 5.0)
+    monkeypatch.setattr(postgres_server, "_RETRY_S", 0.1)
+    told: queue.Queue[str] = queue.Queue()
+    with open_databases(tmp_path / "postgres", tell=told.put) as databases:
+        data = tmp_path / "postgres" / "data"
+        kill_postmaster(data)
+        assert told.get(timeout=60) == "PostgreSQL had ended; it was started again."
+        assert ask(databases.dagster, "SELECT 1") == 1
+        monkeypatch.setattr(postgres_server, "_SETTLE_S", 0.0)
+        version = (data / "PG_VERSION").read_text()
+        (data / "PG_VERSION").write_text("3\n")
+        kill_postmaster(data)
+        assert "cannot be started again" in told.get(timeout=60)
+        (data / "PG_VERSION").write_text(version)
+        assert told.get(timeout=60) == "PostgreSQL had ended; it was started again."
+        assert ask(databases.mlflow, "SELECT 1") == 1
+
+
+def kill_postmaster(data: Path) -> None:
+    psutil.Process(int((data / "postmaster.pid").read_text().splitlines()[0])).kill()
+
+
+def test_a_process_that_bears_the_id_of_a_killed_server_is_not_taken_for_it(folder: Path, databases: Databases) -> None:
+    pidfile = folder / "data" / "postmaster.pid"
+    other = EmbeddedServer(folder.parent / "other")
+    other.data.mkdir(parents=True)
+    (other.data / "postmaster.pid").write_text(pidfile.read_text())
+    assert ask(databases.dagster, "SELECT 1") == 1
+    assert other._postmaster() is None
 
 
 def test_what_was_written_is_there_after_a_restart_in_a_folder_with_spaces(tmp_path: Path) -> None:
@@ -157,7 +201,7 @@ def test_stopping_twice_is_stopping_once(tmp_path: Path) -> None:
     server.start()
     server.stop()
     server.stop()
-    assert not server.is_owner
+    assert server._postmaster() is None
 
 
 def test_a_server_of_ones_own_gets_the_databases_and_is_left_running(folder: Path, databases: Databases) -> None:

@@ -49,6 +49,10 @@ def at_home(home: Home) -> None:
     os.environ["TRADING_HOME"] = str(home.root)
 
 
+def _tell(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
 @contextmanager
 def running(home: Home, first_date: date | None = None) -> Iterator[None]:
     """Have PostgreSQL up and the environment set while the block runs, and own every process started in it.
@@ -71,7 +75,7 @@ def running(home: Home, first_date: date | None = None) -> Iterator[None]:
             error.strerror or str(error),
             "name another one with --home, or mend its permissions",
         ) from error
-    with owned_processes(), open_databases(home.postgres, os.environ.get("TRADING_DATABASE_URL")) as databases:
+    with owned_processes(), open_databases(home.postgres, os.environ.get("TRADING_DATABASE_URL"), _tell) as databases:
         os.environ.update(
             {
                 "TRADING_HOME": str(home.root),

@@ -122,11 +122,30 @@ def status_report(result: dict[str, Any]) -> None:
     for name, value in result.items():
         if name == "daemon":
             rows += _daemon_rows(value)
+        elif name == "jobs":
+            rows += _job_rows(value)
         elif name == "waiting_halts" and isinstance(value, list):
             rows += [("Halt", halt_sentence(one)) for one in value]
         else:
             rows.append((name.replace("_", " ").capitalize(), _plain(value)))
     pairs("[bold]Status[/bold]", rows)
+
+
+def _job_rows(jobs: dict[str, Any]) -> list[tuple[str, object]]:
+    """Say how the jobs do; what was said too long ago is not how they do now."""
+    rows: list[tuple[str, object]] = []
+    if "problem" in jobs:
+        return [("Jobs", f"not known: {jobs['problem']}")]
+    if jobs["asked_at"] is None:
+        return [("Jobs", "not known: no Dagster has watched over them here; `trading up` starts it")]
+    if not jobs["is_known"]:
+        said = f"not known since {_plain(jobs['asked_at'])}: Dagster does not run, or its database does not answer"
+        rows.append(("Jobs", f"{said}; what follows was true then"))
+    for name, one in jobs["jobs"].items():
+        state = f"NOT healthy: {one['detail']}" if one["detail"] else "it does its work"
+        running = f"; running since {_plain(one['running_since'])}" if one["running_since"] else ""
+        rows.append((f"  job {name}", f"{state}; last success {_plain(one['last_success_at'])}{running}"))
+    return rows
 
 
 def _daemon_rows(daemon: dict[str, Any]) -> list[tuple[str, object]]:

@@ -8,14 +8,17 @@ import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import polars as pl
 
 from trading_assets.cli.breakers import standing_halts
 from trading_assets.core.errors import InputError, TradingError
 from trading_assets.store.home import Home
 from trading_assets.store.ingestion import pending_days
+from trading_assets.store.job_health import read_jobs
 from trading_assets.store.journal_disk import is_writer_alive
 from trading_assets.store.lake import Lake
 from trading_assets.store.release import current_id
@@ -38,6 +41,7 @@ def status(home: Home) -> dict[str, Any]:
         "waiting_halts": lambda: standing_halts(home),
         "release": lambda: current_id(home.releases) or "rules-only",
         "pending_days": lambda: [day.isoformat() for day in pending_days(home)],
+        "jobs": lambda: jobs(home, datetime.now(UTC)),
     }
     of_lake: dict[str, tuple[Callable[[], Any], Any]] = {
         "lake": (lambda: {name: _rows(lake, name) for name in TABLES}, {}),
@@ -87,6 +91,15 @@ def _asked(home: Home, port: int) -> dict[str, Any]:
         **{page: _ask(f"{base}/{page}", trust) for page in ("health", "ready")},
         **_ask(f"{base}/status", trust),
     }
+
+
+def jobs(home: Home, now: datetime) -> dict[str, Any]:
+    """Return how the jobs of the asset graph do, as the watch over them said last, and whether that says how they do now."""
+    report = read_jobs(home)
+    if report is None:
+        return {"is_known": False, "asked_at": None, "jobs": {}}
+    told = {one.job: msgspec.to_builtins(one) for one in report.jobs}
+    return {"is_known": report.is_fresh(now), "asked_at": report.at, "jobs": told}
 
 
 def _ask(page: str, trust: ssl.SSLContext | None) -> dict[str, Any]:

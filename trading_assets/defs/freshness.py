@@ -20,14 +20,15 @@ _HOURS = (timedelta(hours=3), timedelta(hours=6))
 _DAYS = (timedelta(hours=30), timedelta(hours=54))
 
 
-def _windows(cadence: str) -> tuple[timedelta, timedelta]:
+def patience(cadence: str) -> tuple[timedelta, timedelta]:
+    """Return after how long a job of this cadence is warned of, and after how long it is late."""
     minute, hour = cadence.split()[:2]
     if hour != "*":
         return _DAYS
     return _MINUTES if "/" in minute else _HOURS
 
 
-OF_GROUP = {group: _windows(task.cadence) for task in TASKS for group in task.groups}
+OF_GROUP = {group: patience(task.cadence) for task in TASKS for group in task.groups}
 
 
 def with_freshness(spec: dg.AssetSpec) -> dg.AssetSpec:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -74,6 +75,9 @@ def _number(written: dg.AssetMaterialization, name: str, default: int = 0) -> in
     return int(value.value) if value is not None and isinstance(value.value, int) else default
 
 
+_ONE_AT_A_TIME = threading.Lock()
+
+
 async def _append(home: Home, records: Sequence[Record]) -> None:
     async with Journal.open(home.raw, writer=f"ops-{os.getpid()}") as journal:
         await journal.append(records)
@@ -81,7 +85,9 @@ async def _append(home: Home, records: Sequence[Record]) -> None:
 
 def write_ops(home: Home, records: Sequence[Record]) -> None:
     """Append records of this half to the journal, durable when this returns."""
-    asyncio.run(_append(home, records))
+    # Sensors and schedules of one process share its writer's name.
+    with _ONE_AT_A_TIME:
+        asyncio.run(_append(home, records))
 
 
 def alert(home: Home, component: str, message: str, at: datetime) -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout, suppress
 from datetime import UTC, date, datetime
 from uuid import uuid4
 
 import dagster as dg
+from sqlalchemy.exc import OperationalError
 
-from trading_assets.core.errors import StateError, TradingError
+from trading_assets.core.errors import StateError, TradingError, UnavailableError
 from trading_assets.defs.due import range_tags
 from trading_assets.defs.ops import HERE_TAG, record_transforms
 from trading_assets.defs.retraining import RETRAIN, failed_step, record_failure, why_failed
 from trading_assets.defs.settings import AssetSettings
 from trading_assets.store.home import Home
+from trading_assets.store.run_locks import held_run
 from trading_assets.store.seals import sealing_lake
 
 # Dagster keeps every event in its own log; the screen belongs to the progress.
@@ -23,10 +25,16 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 OnStep = Callable[[int, int, str], None]
 
 
-def run_job(job: str, days: tuple[date, date] | None = None, on_step: OnStep | None = None) -> str:
+def run_job(
+    job: str,
+    days: tuple[date, date] | None = None,
+    on_step: OnStep | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> str:
     """Run one job in this process, over a range of days when it has partitions; return its run id.
 
-    `on_step(done, all, step)` is called after each step. Raises StateError naming the step that failed and why.
+    `on_step(done, all, step)` is called after each step. Raises StateError naming the step that failed and why, and
+    UnavailableError where Dagster's database does not answer.
     """
     from trading_assets.definitions import defs
 
@@ -48,13 +56,18 @@ def run_job(job: str, days: tuple[date, date] | None = None, on_step: OnStep | N
 
         run_id, started_at = str(uuid4()), datetime.now(UTC)
         instance.add_event_listener(run_id, listen)
-        with log.open("a", encoding="utf-8") as screen, redirect_stdout(screen):
+        with (
+            log.open("a", encoding="utf-8") as screen,
+            redirect_stdout(screen),
+            held_run(home, run_id),
+            _answering(job),
+        ):
             try:
                 result = definition.execute_in_process(
                     instance=instance,
                     run_id=run_id,
                     run_config=QUIET,
-                    tags={HERE_TAG: "yes"} | (range_tags(*days) if days else {}),
+                    tags={HERE_TAG: "yes", **(tags or {})} | (range_tags(*days) if days else {}),
                     raise_on_error=False,
                 )
             except dg.DagsterExecutionInterruptedError as error:
@@ -69,6 +82,18 @@ def run_job(job: str, days: tuple[date, date] | None = None, on_step: OnStep | N
             )
         record_transforms(home, instance, run_id, datetime.now(UTC))
         return run_id
+
+
+@contextmanager
+def _answering(job: str) -> Iterator[None]:
+    """Turn a database that ended under a run into one sentence; what the run has written stays, and its days stay pending."""
+    try:
+        yield
+    except OperationalError as error:
+        raise UnavailableError(
+            "running", f"job {job}", "Dagster's database has ended, or was started again meanwhile",
+            "give the command again; what was written is kept",
+        ) from error  # fmt: skip
 
 
 def _keep_failure(home: Home, run: dg.DagsterRun, failed: Sequence[dg.DagsterEvent], started_at: datetime) -> None:

@@ -21,13 +21,15 @@ from trading_assets.core import ids
 from trading_assets.core.completeness import about_table
 from trading_assets.core.errors import StateError, TradingError
 from trading_assets.core.integrity import Difference
+from trading_assets.core.job_health import CHECK as JOBS_CHECK
+from trading_assets.core.job_health import differences
 from trading_assets.core.records.operations import OpsError, Repair
 from trading_assets.core.records.record import Record
 from trading_assets.core.repairs import ACTION_WORDS, COUNTED, ONCE, Attempt, Plan, is_exhausted, plans
 from trading_assets.core.tables import TABLES
 from trading_assets.defs.checks import CHECK_LIST, Check, Days
 from trading_assets.defs.journal_watch import chain_faults, days_on_disk
-from trading_assets.defs.ops import write_ops
+from trading_assets.defs.ops import OPS_ACCOUNT, OPS_TENANT, write_ops
 from trading_assets.defs.partitions import LATE_DAYS
 from trading_assets.defs.rehearsal import makers_behind
 from trading_assets.defs.resources import Storage
@@ -35,6 +37,7 @@ from trading_assets.defs.table_asset import conform
 from trading_assets.defs.table_watch import MOST_DAYS, TableWatch, repair_record
 from trading_assets.store.control import Command, put_command
 from trading_assets.store.files import replace_atomically
+from trading_assets.store.job_health import read_jobs
 from trading_assets.store.lake import UNREADABLE, first_line
 from trading_assets.store.seals import Suspicion
 from trading_assets.store.under_way import unfinished_days
@@ -95,7 +98,7 @@ class _Look:
         self._marks = self._read_marks()
         is_due = self._marks.whole_at is None or at - self._marks.whole_at >= WHOLE_EVERY
         self._is_whole = is_whole or is_thorough or is_due
-        self._open = _open_findings(storage)
+        self._open = open_findings(storage)
         self._tried = _attempts(storage, at)
         self._checked = Checked(self._is_whole)
         self._held: dict[tuple[str, date], str] = {}
@@ -106,8 +109,9 @@ class _Look:
         journal = days_on_disk(self._storage.home)
         stands = any(one.check == "journal_chain" for one in self._open)
         faults = chain_faults(self._storage.home, self._marks.journal, journal, is_whole=self._is_whole or stands)
-        checked.found += faults
-        checked.standing += faults
+        jobs = self._look_at_jobs()
+        checked.found += [*faults, *jobs]
+        checked.standing += [*faults, *jobs]
         try:
             self._look_at_tables()
             self._look_at_rows()
@@ -131,6 +135,13 @@ class _Look:
 
     def _is_readable(self, table: str) -> bool:
         return not any(one.check == "tables_can_be_read" and one.table == table for one in self._checked.standing)
+
+    def _look_at_jobs(self) -> list[Difference]:
+        """Return the jobs that do not do their work, as the watch over them said last; what is old says nothing new."""
+        report = read_jobs(self._storage.home)
+        if report is None or not report.is_fresh(self._at):
+            return [one for one in self._open if one.check == JOBS_CHECK]
+        return differences(report.jobs, OPS_TENANT, OPS_ACCOUNT)
 
     # --- tables as they rest ------------------------------------------------------------------------------------------
 
@@ -322,7 +333,7 @@ def _name(one: Difference) -> tuple[str, str, str, str]:
     return one.tenant, one.account, one.check, one.subject
 
 
-def _open_findings(storage: Storage) -> list[Difference]:
+def open_findings(storage: Storage) -> list[Difference]:
     """Return what was found here and is not resolved."""
     try:
         rows = storage.lake.read("findings").sort("known_at", "state")

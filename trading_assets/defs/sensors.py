@@ -9,15 +9,19 @@ from typing import Any
 
 import dagster as dg
 
+from trading_assets.defs.dead_runs import DIED, end_dead_runs, is_tried_again
 from trading_assets.defs.decay import decay_alarms
 from trading_assets.defs.due import days_to_materialise, heard_days, range_tags, recent_days
+from trading_assets.defs.job_watch import held_back, record_death, watch_jobs
 from trading_assets.defs.learning import TRIGGER_TAG
 from trading_assets.defs.ops import HERE_TAG, alert, record_transforms
 from trading_assets.defs.resources import Storage
 from trading_assets.defs.retraining import RETRAIN, record_failure, why_failed
 from trading_assets.defs.settings import AssetSettings
 from trading_assets.defs.tasks import TASKS, Task
+from trading_assets.store.home import Home
 from trading_assets.store.ingestion import pending_days
+from trading_assets.store.job_health import note_nothing_due
 from trading_assets.store.lake import Lake
 from trading_assets.store.policy import read_policy
 
@@ -29,6 +33,21 @@ ACTIVE = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRu
 
 def _is_running(instance: dg.DagsterInstance, job: str) -> bool:
     return bool(instance.get_runs(dg.RunsFilter(job_name=job, statuses=ACTIVE), limit=1))
+
+
+def _in_the_way(instance: dg.DagsterInstance, home: Home, job: str, at: datetime) -> str:
+    """Say why the clock does not start a job now: it runs, or waits after failures; empty where nothing is in the way."""
+    return _occupied(instance, home, job, at) or held_back(instance, job, at)
+
+
+def _occupied(instance: dg.DagsterInstance, home: Home, job: str, at: datetime) -> str:
+    """Say that a job runs, or is tried again by Dagster itself. A dead run is ended first, and occupies nothing."""
+    ended = end_dead_runs(instance, home, at, job=job, is_own_database=SETTINGS.is_own_database)
+    if _is_running(instance, job):
+        return f"{job} is still running; the next tick takes what has come since."
+    if any(is_tried_again(instance, run) for run in ended):
+        return f"a run of {job} has died and is tried again; the next tick takes what has come since."
+    return ""
 
 
 def _requests(task: Task, storage: Storage) -> list[dg.RunRequest]:
@@ -54,9 +73,13 @@ def _schedule(task: Task) -> dg.ScheduleDefinition:
         default_status=dg.DefaultScheduleStatus.RUNNING, description=task.description,
     )  # fmt: skip
     def evaluate(context: dg.ScheduleEvaluationContext, storage: Storage) -> Any:
-        if _is_running(context.instance, task.job):
-            return dg.SkipReason(f"{task.job} is still running; the next tick takes what has come since.")
-        return _requests(task, storage) or dg.SkipReason("nothing has changed.")
+        now = context.scheduled_execution_time
+        if reason := _in_the_way(context.instance, storage.home, task.job, now):
+            return dg.SkipReason(reason)
+        if requests := _requests(task, storage):
+            return requests
+        note_nothing_due(storage.home, task.job, now)
+        return dg.SkipReason("nothing has changed.")
 
     return evaluate
 
@@ -77,10 +100,12 @@ def _attempt(instance: dg.DagsterInstance, sort: str, at: datetime, hours: int, 
     return f"{window}-attempt-{len(runs) + 1}", ""
 
 
-def _training(instance: dg.DagsterInstance, sort: str, reason: str, at: datetime, hours: int, most: int) -> Any:
+def _training(
+    instance: dg.DagsterInstance, home: Home, sort: str, reason: str, at: datetime, hours: int, most: int
+) -> Any:
     """Return the request of a training, with what started it on the run, or why there is none."""
-    if _is_running(instance, "retrain"):
-        return dg.SkipReason(f"{reason} But retrain is still running.")
+    if occupied := _occupied(instance, home, RETRAIN, at):
+        return dg.SkipReason(f"{reason} But {occupied}")
     key, refusal = _attempt(instance, sort, at, hours, most)
     if refusal:
         return dg.SkipReason(f"{reason} But {refusal}")
@@ -95,13 +120,18 @@ def _training(instance: dg.DagsterInstance, sort: str, reason: str, at: datetime
     description=f"Starts retraining once {RETRAIN_AFTER_ROWS} labelled rows have come since the last training.",
 )
 def retrain_on_new_labels(context: dg.SensorEvaluationContext, _event: dg.EventLogEntry, storage: Storage) -> Any:
+    return training_on_new_labels(context.instance, storage, datetime.now(UTC))
+
+
+def training_on_new_labels(instance: dg.DagsterInstance, storage: Storage, at: datetime) -> Any:
+    """Return the request of a training on new labels, or why there is none."""
     version, rows = storage.lake.version("learning_dataset"), storage.lake.row_count("learning_dataset")
     new = rows - _rows_learned(storage.lake)
     if new < RETRAIN_AFTER_ROWS:
         return dg.SkipReason(f"{new} new labelled rows; {RETRAIN_AFTER_ROWS} start a training.")
     rules = read_policy(storage.home).retraining
     reason = f"{new} new labelled rows in dataset version {version}."
-    return _training(context.instance, "labels", reason, datetime.now(UTC), rules.label_hours, rules.attempts)
+    return _training(instance, storage.home, "labels", reason, at, rules.label_hours, rules.attempts)
 
 
 def _rows_learned(lake: Lake) -> int:
@@ -118,24 +148,40 @@ def _rows_learned(lake: Lake) -> int:
     "or the features have moved. At most one training a day for all of that.",
 )  # fmt: skip
 def retrain_on_decay(context: dg.SensorEvaluationContext, storage: Storage) -> Any:
+    return training_on_decay(context.instance, storage, datetime.now(UTC))
+
+
+def training_on_decay(instance: dg.DagsterInstance, storage: Storage, at: datetime) -> Any:
+    """Return the request of a training because of decay, or why there is none."""
     policy = read_policy(storage.home)
     if alarms := decay_alarms(storage.lake, policy):
         rules = policy.retraining
-        return _training(
-            context.instance, "decay", " ".join(alarms), datetime.now(UTC), rules.decay_hours, rules.attempts
-        )
+        return _training(instance, storage.home, "decay", " ".join(alarms), at, rules.decay_hours, rules.attempts)
     return dg.SkipReason("accuracy, calibration and features show no decay.")
+
+
+@dg.sensor(
+    name="watch_over_jobs", minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Ends runs whose process died, so that they block nothing, and writes down how every job does: last success, "
+    "failures in a row, lateness, runs that take longer than they may.",
+)  # fmt: skip
+def watch_over_jobs(context: dg.SensorEvaluationContext, storage: Storage) -> Any:
+    now = datetime.now(UTC)
+    report = watch_jobs(context.instance, storage.home, now, is_own_database=SETTINGS.is_own_database)
+    unwell = [f"{one.job}: {one.detail}." for one in report.jobs if not one.is_healthy]
+    return dg.SkipReason(" ".join(unwell) or "every job does its work.")
 
 
 @dg.run_failure_sensor(
     name="alert_on_failure", default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Writes an alert into the journal when a run has failed, and of a training the row that says so.",
+    description="Writes an alert into the journal when a run has failed, of one whose process died a finding, and of a training the row that says so.",
 )  # fmt: skip
 def alert_on_failure(context: dg.RunFailureSensorContext, storage: Storage) -> None:
-    alert(storage.home, f"job {context.dagster_run.job_name}",
-          f"run {context.dagster_run.run_id} failed: {context.failure_event.message}; open it in Dagster", datetime.now(UTC))  # fmt: skip
-    if context.dagster_run.job_name == RETRAIN:
-        run, now = context.dagster_run, datetime.now(UTC)
+    run, now, why = context.dagster_run, datetime.now(UTC), context.failure_event.message
+    alert(storage.home, f"job {run.job_name}", f"run {run.run_id} failed: {why}; open it in Dagster", now)
+    if not context.get_step_failure_events():
+        record_death(storage, run, why or DIED, now)
+    if run.job_name == RETRAIN:
         known = context.instance.get_run_record_by_id(run.run_id)
         begun = now if known is None or known.start_time is None else datetime.fromtimestamp(known.start_time, UTC)
         record_failure(storage.home, storage.lake, run, why_failed(context.get_step_failure_events()), begun, now)
@@ -155,4 +201,4 @@ def schedules() -> Iterator[dg.ScheduleDefinition]:
     yield from (_schedule(task) for task in TASKS if task.cadence)
 
 
-SENSORS = [retrain_on_new_labels, retrain_on_decay, alert_on_failure, record_what_was_written]
+SENSORS = [retrain_on_new_labels, retrain_on_decay, watch_over_jobs, alert_on_failure, record_what_was_written]

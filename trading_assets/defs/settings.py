@@ -3,6 +3,7 @@
 TRADING_HOME            folder everything lives under; default var/ in the current folder
 TRADING_FIRST_DATE      first daily partition; default: the earliest day of the journal, or DEFAULT_FIRST_DATE
 TRADING_MLFLOW_URL      tracking backend of MLflow, set by `trading`
+TRADING_DATABASE_URL    a PostgreSQL of your own, which other homes and machines may use, too
 TRADING_REPORTING_CURRENCY   currency in which a tenant's accounts are added up; default: that of its first account
 """
 
@@ -27,6 +28,8 @@ class AssetSettings:
     mlflow_url: str
     retrain_rows: int
     reporting_currency: str = ""
+    is_own_database: bool = True
+    """Whether Dagster's database is this home's alone."""
 
     @classmethod
     def from_environment(cls) -> AssetSettings:
@@ -38,6 +41,7 @@ class AssetSettings:
             mlflow_url=os.environ.get("TRADING_MLFLOW_URL", ""),
             retrain_rows=_count("TRADING_RETRAIN_ROWS", 5000),
             reporting_currency=os.environ.get("TRADING_REPORTING_CURRENCY", ""),
+            is_own_database=not os.environ.get("TRADING_DATABASE_URL"),
         )
 
 

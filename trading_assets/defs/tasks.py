@@ -7,6 +7,7 @@ the assets.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -16,7 +17,10 @@ ALERT = "the failure sensor writes an ops_error record to the journal of `ops`; 
 
 @dataclass(frozen=True)
 class Task:
-    """One job. `cadence` is a cron line in UTC, empty for a job that a sensor starts."""
+    """One job. `cadence` is a cron line in UTC, empty for a job that a sensor starts.
+
+    A run that goes on for longer than `limit_minutes` is named as one that hangs; it is not ended.
+    """
 
     job: str
     cadence: str
@@ -26,6 +30,21 @@ class Task:
     retries: int
     on_failure: str
     description: str
+    limit_minutes: int = 60
+
+    def last_tick(self, at: datetime) -> datetime | None:
+        """Return the last moment at or before `at` at which the clock starts it; None for a job no clock starts."""
+        if not self.cadence:
+            return None
+        minute, hour = self.cadence.split()[:2]
+        moment = at.replace(second=0, microsecond=0)
+        while not (_matches(minute, moment.minute) and _matches(hour, moment.hour)):
+            moment -= timedelta(minutes=1)
+        return moment
+
+
+def _matches(field: str, value: int) -> bool:
+    return value % int(field[2:]) == 0 if field.startswith("*/") else field in ("*", str(value))
 
 
 TASKS = (
@@ -34,17 +53,20 @@ TASKS = (
         "sealed groups of the journals, for the days that have grown", "raw tables, bars, features, signals, trades",
         2, f"tried again twice, then on the next tick, for days stay pending until they are ingested; {ALERT}",
         "Follow the journals: raw records into the lake and everything that is a function of them alone.",
+        limit_minutes=240,
     ),
     Task(
         "ledger", "0 * * * *", ("ledger",), "raw_deals, marks, signals, outcomes, raw_accounts, bars",
         "pnl_events; curves by minute and day of accounts, strategies and tenants; performance_daily",
         2, f"tried again twice; the tables keep their last state; {ALERT}",
         "What the trades did to the account.",
+        limit_minutes=120,
     ),
     Task(
         "dataset", "10 * * * *", ("labels", "dataset"), "candidates, bars, quotes, outcomes", "labels, forward returns, learning_dataset and its versions",
         2, f"tried again twice; rows enter at the next hour; {ALERT}",
         "Labels whose future has passed, and the rows they add to the learning dataset.",
+        limit_minutes=240,
     ),
     Task(
         "operations", "15 * * * *", ("operations",), "raw_component_states, raw_daemon_heartbeats", "system_health",
@@ -60,6 +82,7 @@ TASKS = (
         "retrain", "0 2 * * *", ("learning",), "learning_dataset", "meta_models, promotions, a release, retraining_runs",
         1, f"the release in use stays; {ALERT}",
         "Train, judge, and promote or refuse. Also started by sensors: enough new labels, and decay.",
+        limit_minutes=360,
     ),
     Task(
         "rollout", "25 * * * *", ("rollout",), "learning_dataset, the release in use", "promotions, a release",
@@ -85,11 +108,12 @@ def page() -> str:
         "# Tasks",
         "",
         "Generated from `trading_assets/defs/tasks.py` by `make schemas`. Times are UTC.",
+        "A run whose process died is ended as failed within a minute and tried again; one that takes longer than its limit is named.",
         "",
-        "| job | cadence | reads | writes | retries | when it fails |",
-        "|---|---|---|---|---|---|",
+        "| job | cadence | reads | writes | retries | limit, minutes | when it fails |",
+        "|---|---|---|---|---|---|---|",
         *(
-            f"| `{one.job}` | `{one.cadence}` | {one.inputs} | {one.outputs} | {one.retries} | {one.on_failure} |"
+            f"| `{one.job}` | `{one.cadence}` | {one.inputs} | {one.outputs} | {one.retries} | {one.limit_minutes} | {one.on_failure} |"
             for one in TASKS
         ),
         "",

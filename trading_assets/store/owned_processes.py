@@ -46,7 +46,7 @@ class Keeper:
         )  # fmt: skip
 
     def keep_postgres(self, folder: Path) -> None:
-        """Have the embedded server of this folder stopped too, unless another command has taken it over."""
+        """Have the embedded server of this folder stopped too, unless another command uses it."""
         assert self._process.stdin is not None
         with suppress(OSError):  # a keeper that was killed keeps nothing; the command goes on
             self._process.stdin.write(json.dumps({"postgres": str(folder)}).encode() + b"\n")

@@ -6,7 +6,7 @@ Two databases on one server, because their tables have the same names. How the e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,17 +32,19 @@ class Databases:
 
 
 @contextmanager
-def open_databases(folder: Path, server_url: str | None = None) -> Iterator[Databases]:
+def open_databases(
+    folder: Path, server_url: str | None = None, tell: Callable[[str], None] | None = None
+) -> Iterator[Databases]:
     """Have both databases there while the block runs.
 
-    Without `server_url` the embedded server of `folder` is started, or used if it runs already; it is stopped at the end
-    by whoever started it, and by a keeper when that one was killed. With `server_url`
+    Without `server_url` the embedded server of `folder` is started, or used if it runs already; it is kept up meanwhile, which
+    `tell` is told of, and stopped by whoever leaves it last, or by a keeper when that one was killed. With `server_url`
     (postgresql://user:password@host/database) that server is used and left running. Raises UnavailableError or InputError, one sentence each.
     """
     if server_url:
         yield _ensured(_external(server_url), "the server of TRADING_DATABASE_URL")
         return
-    server = EmbeddedServer(folder)
+    server = EmbeddedServer(folder, tell)
     with owned_processes() as keeper:
         keeper.keep_postgres(server.folder)
         try:

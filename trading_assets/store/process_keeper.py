@@ -53,14 +53,13 @@ def end_marked(mark: str, patience_s: float = PATIENCE_S) -> None:
 
 
 def stop_postgres(folder: Path) -> None:
-    """Stop the embedded server of a folder, unless another command has taken it over meanwhile."""
+    """Stop the embedded server of a folder, unless another command uses it."""
     from trading_assets.core.errors import TradingError
     from trading_assets.store.postgres_server import EmbeddedServer
 
-    server = EmbeddedServer(folder)
     with suppress(TradingError):
-        if folder.is_dir() and server.take_over():
-            server.stop()
+        if folder.is_dir():
+            EmbeddedServer(folder).stop_if_unused()
 
 
 def main() -> None:
