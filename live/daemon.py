@@ -114,6 +114,7 @@ class Daemon:
             visitors,
             pages=self._pages(journal, watch, visitors),
             report=self._report_defect,
+            origins=settings.allowed_origins,
             patience=Patience(settings.hello_timeout_s, settings.terminal_heartbeat_s, settings.send_timeout_s),
         )
 
@@ -164,6 +165,7 @@ class Daemon:
             status=lambda: status(tenant, desks, journal, started_at, watch.components),
             complaints=watch.complaints,
             missing=lambda: {name: missing(standing(desk)) for name, desk in desks.items()},
+            hosts=self._settings.allowed_hosts,
             metrics=Metrics(tenant, desks, journal, watch, visitors, started_at).text,
         )
 

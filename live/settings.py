@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from decimal import Decimal
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
 
@@ -83,6 +84,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     hello_timeout_s: float = 10.0
     """Longest time a connection may take to say hello."""
     tls: TlsSettings | None = None
+    plaintext: bool = False
+    """Whether a port that other hosts reach may be without `tls`: something else encrypts what goes over the line."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names beside localhost and loopback addresses under which the pages may be asked for."""
+    allowed_origins: tuple[str, ...] = ()
+    """Web pages (their Origin) that may open a connection as a terminal does."""
     answer_timeout_s: float = 10.0
     """How long an answer to an order or a query may take before the order is UNKNOWN or the query is asked again."""
 
@@ -128,12 +135,26 @@ def strategy_of(account: AccountSettings) -> Strategy:
     return DEFAULT_STRATEGIES[account.timeframe].with_overrides(account.strategy)
 
 
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _problem(settings: Settings) -> str:
     """Return what a type cannot say, or nothing."""
     if not settings.accounts:
         return "there is no [[accounts]] entry"
     if not 0 <= settings.port <= 65535:
         return f"port {settings.port} is not between 0 and 65535"
+    if settings.tls is None and not settings.plaintext and not _is_loopback(settings.host):
+        return (
+            f"host {settings.host!r} can be reached from other hosts, and tokens would travel in plain text: add [tls], "
+            "or plaintext = true where something else encrypts"
+        )
     for name in ("terminal_heartbeat_s", "send_timeout_s", "hello_timeout_s", "heartbeat_s", "answer_timeout_s"):
         if not 0.01 <= getattr(settings, name) <= 86_400:
             return f"{name} is {getattr(settings, name):g}, it must be between 0.01 and 86400 seconds"

@@ -6,7 +6,7 @@ for a terminal's. No page holds a token or its digest.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import ip_address
@@ -37,9 +37,11 @@ class Pages:
     missing: Callable[[], dict[str, list[str]]]
     """What keeps each account from being traded; an empty list for one that is ready."""
     metrics: Callable[[], bytes]
+    hosts: Collection[str] = ()
+    """Names beside this host's own under which the pages may be asked for."""
 
-    def answer(self, method: str, path: str, remote: str, *, is_upgrade: bool) -> Page | None:
-        """Return the answer to a request; None for a terminal's, which wants a websocket."""
+    def answer(self, method: str, path: str, remote: str, *, is_upgrade: bool, host: str = "localhost") -> Page | None:
+        """Return the answer to a request; None for a terminal's, which wants a websocket. `host`: as the request names it."""
         path = path.partition("?")[0]
         make = {"/health": self._health, "/ready": self._ready, "/metrics": self._metrics, "/status": self._status}
         if path not in make:
@@ -48,7 +50,15 @@ class Pages:
             return _sentence(HTTPStatus.METHOD_NOT_ALLOWED, "Only GET is answered here.")
         if not _is_local(remote):
             return _sentence(HTTPStatus.FORBIDDEN, "This page is for the daemon's own host; ask there.")
+        if not self._is_ours(host):
+            # A name that somebody else's server gives out for this address: a page of theirs would read ours.
+            return _sentence(HTTPStatus.MISDIRECTED_REQUEST, _NOT_OURS)
         return make[path]()
+
+    def _is_ours(self, host: str) -> bool:
+        """Whether a request's Host names this host, with or without its port."""
+        name = host.removeprefix("[").partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+        return name.lower() in _OWN_NAMES or _is_local(name) or name in self.hosts
 
     def _health(self) -> Page:
         reasons = self.complaints()
@@ -66,6 +76,21 @@ class Pages:
 
 
 _NOTHING = "There is nothing here; the pages are /health, /ready, /metrics and /status, anything else is a terminal's websocket."
+
+
+_NOT_OURS = (
+    "These pages are asked for as localhost or 127.0.0.1; another name goes into `allowed_hosts` of settings.toml."
+)
+_OWN_NAMES = frozenset({"localhost"})
+_PAGES = frozenset({"/health", "/ready", "/metrics", "/status"})
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
+
+
+def described(method: str, path: str) -> str:
+    """Name a request for a record: nothing a client may have put into it, a token for one, is written down."""
+    name = path.partition("?")[0]
+    shown = name if name in _PAGES else f"a page there is not ({len(path)} characters)"
+    return f"{method if method in _METHODS else 'another method'} {shown}"
 
 
 def _object(content: dict[str, Any], *, is_good: bool) -> Page:

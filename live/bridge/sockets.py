@@ -1,8 +1,8 @@
 """The bridge's sockets: one port for terminals (websocket) and for the pages of `live.bridge.pages`; who may have which account.
 
 What happens on one connection is `live.bridge.conversation`, what a frame means `live.bridge.protocol` and `live.desk.desk`. Here is who may
-connect: one terminal an account, several accounts side by side, few strangers at once, and a pause for whoever keeps
-offering what opens nothing.
+connect: one terminal an account, several accounts side by side, few strangers at once, no web page, and a pause for whoever
+keeps offering what opens nothing.
 """
 
 from __future__ import annotations
@@ -11,19 +11,21 @@ import asyncio
 import logging
 import secrets
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
-from live.bridge.access import PAUSE_S, Visit
+from live.bridge.access import Visit
+from live.bridge.arrivals import BACKLOG, HANDSHAKE_S, Arrival, Arrivals, Places, raise_descriptor_limit
 from live.bridge.conversation import Conversation, House, Patience, Terminals
 from live.bridge.keyring import Keyring
 from live.bridge.link import WRITE_LIMIT, Link
-from live.bridge.pages import Pages
+from live.bridge.pages import Pages, described
 from live.bridge.protocol import MAX_FRAME_BYTES, Greeting, Refused, TerminalProtocol
 from live.bridge.visitors import Visitors
 from live.disk_thread import DiskThread
@@ -35,6 +37,8 @@ _STRANGERS_LIMIT = 64 * 1024
 """Bytes of a frame before hello: nobody unknown may fill the memory."""
 _MOST_STRANGERS = 64
 """Connections at once that have no account yet."""
+_MOST_STRANGERS_OF_ONE = 16
+"""Such connections of one address."""
 _FRAMES_WAITING = 8
 _LIVENESS_S = 2.0
 _TAKING_OVER_S = 10.0
@@ -57,7 +61,9 @@ class Bridge:
         pages: Pages,
         report: Callable[[str, BaseException], None],
         patience: Patience,
+        origins: Collection[str] = (),
     ) -> None:
+        """`origins`: web pages that may open a connection; a terminal is none and names none."""
         self._desks = desks
         self._keyring = keyring
         self._visitors = visitors
@@ -66,9 +72,10 @@ class Bridge:
         self._patience = patience
         self._doors = {account: asyncio.Lock() for account in desks}
         self._house = House(self._admit, self._refuse, keyring.opens, report)
-        self._strangers = 0
+        self._origins = frozenset(origins)
+        self._arrivals = Arrivals(raise_descriptor_limit())
+        self._strangers: Places[Link] = Places(_MOST_STRANGERS, _MOST_STRANGERS_OF_ONE)
         self._stack = AsyncExitStack()
-        self._server: Server | None = None
         self._disk = DiskThread("tokens")
         self._looking: list[asyncio.Task[None]] = []
 
@@ -77,12 +84,15 @@ class Bridge:
         self._keyring.look()
         try:
             # Batches are small and come one after the other: compression would only add latency. asyncio sets TCP_NODELAY.
-            self._server = await self._stack.enter_async_context(
+            server = await self._stack.enter_async_context(
                 serve(
                     self._serve,
                     host,
                     port,
                     process_request=self._answer_http,
+                    create_connection=partial(Arrival, arrivals=self._arrivals),  # type: ignore[arg-type]
+                    open_timeout=HANDSHAKE_S,
+                    backlog=BACKLOG,
                     compression=None,
                     max_size=_STRANGERS_LIMIT,
                     max_queue=_FRAMES_WAITING,
@@ -100,7 +110,7 @@ class Bridge:
             raise UnavailableError("listening on", f"{host}:{port}", problem, hint) from error
         looks = (self._follow_tokens, self._tell_counted)
         self._looking = [asyncio.create_task(self._again_and_again(look)) for look in looks]
-        return int(next(iter(self._server.sockets)).getsockname()[1])
+        return int(next(iter(server.sockets)).getsockname()[1])
 
     async def close(self) -> None:
         """Stop listening and hang up. Closing twice is harmless."""
@@ -136,6 +146,7 @@ class Bridge:
 
     async def _serve(self, connection: ServerConnection) -> None:
         """Have one conversation. What it does not expect is reported: the library would tell a log that says nothing."""
+        self._arrivals.greeted(connection)
         try:
             await self._converse(connection)
         except Exception as defect:  # noqa: BLE001 - one terminal's defect must not stop the others; it is reported, not hidden
@@ -147,24 +158,20 @@ class Bridge:
         protocol = TerminalProtocol(self._keyring.judge, lambda: secrets.token_hex(8))
         link = Link(protocol, connection, self._patience.send_s)
         log = self._visitors.log
-        if self._strangers >= _MOST_STRANGERS:
-            text = f"{self._strangers} connections without an account are the most; come again later"
-            log.note(Visit("refused", link.remote, text))
-            await link.close(_TRY_AGAIN_LATER, text)
-            return
+        leaving = self._strangers.take(link, link.remote)
+        if leaving is not None:
+            # Whoever comes last may be the terminal: it says hello at once.
+            text = "too many connections without an account: the oldest has to go"
+            log.note(Visit("refused", leaving.remote, text))
+            leaving.abort(text)
         log.note(Visit("connected", link.remote, "a websocket was opened"))
         talk = Conversation(connection, protocol, link, self._house, self._patience, _SOCKET_LIMIT)
-        self._strangers += 1
-        talk.on_known = self._one_stranger_less
+        talk.on_known = lambda: self._strangers.leave(link)
         try:
             await talk.run()
         finally:
-            if talk.account is None:
-                self._one_stranger_less()
+            self._strangers.leave(link)
             log.note(Visit("left", link.remote, talk.end, talk.account, link.token_id, link.session))
-
-    def _one_stranger_less(self) -> None:
-        self._strangers -= 1
 
     # --- who may come in ------------------------------------------------------------------------------------------
 
@@ -229,6 +236,9 @@ class Bridge:
             Visit("refused", link.remote, f"{refused.reason}: {refused.text}", account, link.token_id, link.session)
         )
         if refused.reason in ("unauthenticated", "token_in_use"):
+            # Only what opens nothing has to wait: the right token gets through from the same address.
+            if visitors.pauses.holds(link.remote):
+                await asyncio.sleep(_HELD_S)
             visitors.pauses.fail(link.remote)
         await link.refuse(refused.reason, refused.text, is_fatal=refused.is_fatal)
 
@@ -236,26 +246,33 @@ class Bridge:
         """Answer a page; everything else must be a websocket."""
         address = connection.remote_address
         remote = str(address[0]) if address else "unknown"
-        is_upgrade = request.headers.get("Upgrade", "").lower() == "websocket"
+        is_upgrade = _header(request, "Upgrade").lower() == "websocket"
         try:
-            page = self._pages.answer(request.method, request.path, remote, is_upgrade=is_upgrade)
+            page = self._pages.answer(
+                request.method, request.path, remote, is_upgrade=is_upgrade, host=_header(request, "Host")
+            )
         except Exception as defect:  # noqa: BLE001 - as in `_serve`; who asked is told, too
             self._report("live.bridge.pages", defect)
             text = "this page could not be made; see the daemon's log\n"
             return connection.respond(HTTPStatus.INTERNAL_SERVER_ERROR, text)
         if page is not None:
-            self._visitors.log.note(
-                Visit("asked", remote, f"{request.method} {request.path[:200]}: {page.status.value}")
-            )
+            asked = f"{described(request.method, request.path)}: {page.status.value}"
+            self._visitors.log.note(Visit("asked", remote, asked))
             response = connection.respond(page.status, page.body.decode())
             del response.headers["Content-Type"]
             response.headers["Content-Type"] = page.content_type
             return response
-        if self._visitors.pauses.holds(remote):
-            text = f"too many refused hellos; wait {PAUSE_S:.0f} s and correct the token\n"
-            self._visitors.log.note(Visit("refused", remote, "it was refused too often and has to wait"))
-            return connection.respond(HTTPStatus.TOO_MANY_REQUESTS, text)
+        pages = request.headers.get_all("Origin")
+        if any(page not in self._origins for page in pages):
+            text = "a web page may not connect here; name it in `allowed_origins` of settings.toml if it is meant to\n"
+            self._visitors.log.note(Visit("refused", remote, "the handshake came from a web page (it has an Origin)"))
+            return connection.respond(HTTPStatus.FORBIDDEN, text)
         return None
+
+
+def _header(request: Request, name: str) -> str:
+    """Return a header, of one that was given twice both."""
+    return ", ".join(request.headers.get_all(name))
 
 
 def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:

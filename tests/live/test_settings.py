@@ -86,3 +86,17 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_an_unknown_parameter_of_the_strategy_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="open_treshold"):
         read_settings(write(tmp_path, f"{ACCOUNT}\n[accounts.strategy]\nopen_treshold = 0.6\n"))
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "daemon.lan"])
+def test_plain_text_beyond_this_host_is_refused_unless_it_is_said(tmp_path: Path, host: str) -> None:
+    with pytest.raises(InputError, match=r"tokens would travel in plain text: add \[tls\], or plaintext = true"):
+        read_settings(write(tmp_path, f'host = "{host}"\n{ACCOUNT}'))
+    tls = '[tls]\ncertificate = "c.pem"\nkey = "k.pem"\n'
+    for text in (
+        f'host = "{host}"\nplaintext = true\n',
+        f'host = "{host}"\n{tls}',
+        'host = "::1"\n',
+        'host = "localhost"\n',
+    ):
+        assert read_settings(write(tmp_path, text + ACCOUNT)).accounts

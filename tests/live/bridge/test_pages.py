@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from scripted_terminal import BAR, START, TOKEN, RunningDaemon, ScriptedTerminal, daemon_at
 from test_disk import Disk
 
-from live.bridge.pages import Pages
+from live.bridge.pages import Pages, described
 from live.trading.measures import BOUNDS_S
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "metrics.md"
@@ -126,6 +126,26 @@ def test_no_other_host_is(remote: str, path: str) -> None:
     page = PAGES.answer("GET", path, remote, is_upgrade=False)
     assert page is not None
     assert (page.status, b"own host" in page.body) == (HTTPStatus.FORBIDDEN, True)
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        *((name, 200) for name in ("localhost:8765", "127.0.0.1", "[::1]:80", "desk")),
+        *((name, 421) for name in ("evil.example", "", "localhost.evil.example", "127.0.0.1.evil.example")),
+    ],
+)
+def test_pages_are_for_the_names_of_this_host(host: str, status: int) -> None:
+    pages = Pages(status=dict, complaints=list, missing=dict, metrics=bytes, hosts=("desk",))
+    page = pages.answer("GET", "/status", "127.0.0.1", is_upgrade=False, host=host)
+    assert page is not None
+    assert page.status == status
+
+
+def test_nothing_of_a_request_but_the_page_is_written_down() -> None:
+    assert described("GET", "/status?token=SECRET") == "GET /status"
+    assert described("GET", "/ws/SECRET") == "GET a page there is not (10 characters)"
+    assert described("SECRET", "/health/SECRET?SECRET") == "another method a page there is not (21 characters)"
 
 
 def test_a_terminal_is_not_answered_but_let_through() -> None:

@@ -12,9 +12,11 @@ import pytest
 from scripted_terminal import BAR, START, TOKEN, RunningDaemon, ScriptedTerminal, daemon_at, records, terminal_at
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Origin
 
 from live.bridge import sockets
 from live.bridge.access import AccessLog
+from live.bridge.arrivals import Arrivals, Places, raise_descriptor_limit
 from live.bridge.keyring import Keyring
 from live.bridge.pages import Pages
 from live.bridge.protocol import MAX_FRAME_BYTES
@@ -46,13 +48,62 @@ async def test_a_wrong_token_is_refused_recorded_and_nowhere_written_down(home: 
     assert b"a-wrong-token" not in journal
 
 
-async def test_whoever_keeps_guessing_has_to_wait(daemon: RunningDaemon) -> None:
+async def test_whoever_keeps_guessing_has_to_wait_and_the_right_token_gets_through_from_the_same_address(
+    daemon: RunningDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for _ in range(5):
         await refused_hello(daemon.port, "guess")
-    with pytest.raises(InvalidStatus) as caught:
-        await connect(f"ws://127.0.0.1:{daemon.port}", proxy=None)
-    assert caught.value.response.status_code == 429
+    monkeypatch.setattr(sockets, "_HELD_S", 60.0)
+    guess = asyncio.create_task(refused_hello(daemon.port, "guess"))
+    async with daemon.terminal() as terminal:
+        await terminal.hello()
+        await terminal.settle(START)
+    assert not guess.done()
+    guess.cancel()
+    await asyncio.gather(guess, return_exceptions=True)
     assert (await daemon.status())["tenant"] == "tests"
+
+
+async def test_a_web_page_is_no_terminal_unless_it_is_named(home: Path) -> None:
+    path = home / "settings.toml"
+    path.write_text('allowed_origins = ["http://ours.example"]\n' + path.read_text())
+    async with daemon_at(home) as daemon:
+        url = f"ws://127.0.0.1:{daemon.port}"
+        with pytest.raises(InvalidStatus) as caught:
+            await connect(url, proxy=None, origin=Origin("http://evil.example"))
+        assert caught.value.response.status_code == 403
+        async with connect(url, proxy=None, origin=Origin("http://ours.example")):
+            pass
+
+
+async def test_handshakes_that_never_end_take_few_places_and_keep_nobody_out(daemon: RunningDaemon) -> None:
+    begun = [await asyncio.open_connection("127.0.0.1", daemon.port) for _ in range(40)]
+    for _, writer in begun:
+        writer.write(b"GET /ws HTTP/1.1\r\n")
+    async with daemon.terminal() as terminal:
+        await terminal.hello()
+        await terminal.settle(START)
+    # The oldest were cut, the youngest still have their three seconds.
+    assert await asyncio.wait_for(begun[0][0].read(), 2.5) == b""
+    for _, writer in begun:
+        writer.transport.abort()
+
+
+def test_places_that_are_short_are_taken_from_the_oldest_of_whoever_holds_most() -> None:
+    places: Places[str] = Places(4, 3)
+    assert [places.take(name, "10.0.0.1") for name in "abc"] == [None] * 3
+    assert places.take("d", "10.0.0.1") == "a"
+    assert places.take("e", "10.0.0.2") is None
+    assert places.take("f", "10.0.0.2") == "b"
+    places.leave("c")
+    places.leave("c")
+    assert len(places) == 3
+
+
+def test_descriptors_are_raised_and_leave_room_for_the_journal() -> None:
+    most = raise_descriptor_limit()
+    assert raise_descriptor_limit() == most
+    assert Arrivals(1024)._most == 1024 - 128 - 100
 
 
 async def test_a_second_terminal_of_a_living_account_is_refused_and_the_first_goes_on(
