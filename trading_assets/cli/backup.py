@@ -23,6 +23,7 @@ from trading_assets.store.backup import (
     write_backup,
 )
 from trading_assets.store.home import Home
+from trading_assets.store.mlflow_addresses import move_addresses
 from trading_assets.store.postgres import open_databases
 
 
@@ -63,8 +64,7 @@ def restore(archive: Path, home: Home, *, with_databases: bool) -> dict[str, Any
             with step(progress, "Restoring the databases"), open_databases(stage.postgres, _server()) as databases:
                 for name, url in postgres_dump.by_name(databases).items():
                     postgres_dump.load(url, dumps / name)
-                old = Home(Path(manifest.home))
-                postgres_dump.move_artifacts(databases.mlflow, old.mlflow, home.mlflow)
+                move_addresses(databases.mlflow, manifest.home, home)
         if has_databases:
             for dump in dumps.iterdir():
                 dump.unlink()

@@ -59,6 +59,7 @@ def running(home: Home, first_date: date | None = None) -> Iterator[None]:
 
     Raises TradingError sentences.
     """
+    from trading_assets.store.mlflow_addresses import follow_home
     from trading_assets.store.postgres import open_databases
 
     if not (PROJECT / "dagster.yaml").is_file():
@@ -75,7 +76,10 @@ def running(home: Home, first_date: date | None = None) -> Iterator[None]:
             error.strerror or str(error),
             "name another one with --home, or mend its permissions",
         ) from error
-    with owned_processes(), open_databases(home.postgres, os.environ.get("TRADING_DATABASE_URL"), _tell) as databases:
+    server = os.environ.get("TRADING_DATABASE_URL")
+    with owned_processes(), open_databases(home.postgres, server, _tell) as databases:
+        if former := follow_home(databases.mlflow, home, is_shared=bool(server)):
+            _tell(f"This home lay in {former} before: MLflow's addresses now name {home.root}.")
         os.environ.update(
             {
                 "TRADING_HOME": str(home.root),

@@ -13,15 +13,6 @@ from trading_assets.core.errors import InputError, UnavailableError
 from trading_assets.store.postgres import Databases
 from trading_assets.store.postgres_server import binaries
 
-# Where MLflow keeps addresses of artifacts: table, column.
-_ADDRESSES = (
-    ("experiments", "artifact_location"),
-    ("runs", "artifact_uri"),
-    ("model_versions", "source"),
-    ("model_versions", "storage_location"),
-    ("logged_models", "artifact_location"),
-)
-
 
 def by_name(databases: Databases) -> dict[str, str]:
     """Return the databases' URLs by the name of their dump."""
@@ -45,21 +36,6 @@ def load(url: str, path: Path) -> None:
             "drop it, name another server in TRADING_DATABASE_URL, or restore with --without-databases",
         )  # fmt: skip
     _run("pg_restore", url, "--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction", str(path))
-
-
-def move_artifacts(mlflow_url: str, old: Path, new: Path) -> None:
-    """Let MLflow's database name the artifacts at `new` instead of `old`."""
-    engine = sqlalchemy.create_engine(mlflow_url, poolclass=sqlalchemy.NullPool)
-    with engine.begin() as connection:
-        known = sqlalchemy.inspect(connection)
-        for table, column in _ADDRESSES:
-            if known.has_table(table) and column in {one["name"] for one in known.get_columns(table)}:
-                connection.execute(
-                    sqlalchemy.text(
-                        f"UPDATE {table} SET {column} = :new || substr({column}, :rest) WHERE starts_with({column}, :old)"
-                    ),
-                    {"old": old.as_uri(), "new": new.as_uri(), "rest": len(old.as_uri()) + 1},
-                )
 
 
 def _run(program: str, url: str, *arguments: str) -> None:

@@ -166,6 +166,7 @@ class EmbeddedServer:
             if self._postmaster() is None:
                 programs = binaries()
                 account = _account(programs, self.folder)
+                self._forget_other_server(account)
                 self._initialise(programs, account)
                 self._launch_after_a_crash(programs, account)
             if address := self._address():
@@ -243,7 +244,7 @@ class EmbeddedServer:
         return None
 
     def _postmaster(self) -> list[str] | None:
-        """Return the lines of postmaster.pid when its process runs, or None. The last line says whether it is ready."""
+        """Return the lines of postmaster.pid when its process runs on our data, or None. The last line says whether it is ready."""
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
             process = psutil.Process(int(lines[0]))
@@ -256,6 +257,17 @@ class EmbeddedServer:
         except (FileNotFoundError, IndexError, ValueError, psutil.NoSuchProcess):
             return None
         return lines
+
+    def _forget_other_server(self, account: _Account | None) -> None:
+        """Take away what a copied or moved home brought along of the server of its former place, and own what root copied."""
+        with contextlib.suppress(OSError, IndexError, UnicodeDecodeError):
+            note = self.data / "postmaster.pid"
+            if Path(note.read_text().splitlines()[1]).resolve() != self.data:
+                for left in (note, *(self.folder / "socket").glob(".s.PGSQL.*")):
+                    left.unlink()
+        if account is not None and self.data.is_dir() and self.data.stat().st_uid != account.uid:
+            for path in (self.data, *self.data.rglob("*")):
+                os.chown(path, account.uid, account.gid, follow_symlinks=False)
 
     def _address(self) -> Address | None:
         """Return where the server listens once it is ready."""

@@ -22,11 +22,11 @@ import numpy as np
 
 from trading_assets.core.errors import UnavailableError
 from trading_assets.core.learning.meta_model import MODEL_FILE, MetaModel
+from trading_assets.store.mlflow_addresses import EXPERIMENT
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-EXPERIMENT = "meta-model"
 REGISTERED_MODEL = "meta-model"
 _VERSION_TAG = "model_version"
 
