@@ -24,7 +24,7 @@ from trading_assets.core.columns.column import Table
 from trading_assets.core.errors import InputError, StateError, UnavailableError
 from trading_assets.core.tables import TABLES
 from trading_assets.store.commit_notes import Provenance
-from trading_assets.store.schema_changes import LOG, add, additions, in_declared_order, log_rows
+from trading_assets.store.schema_changes import LOG, add, additions, as_declared, log_rows
 from trading_assets.store.table_files import relative_path, scan_table
 from trading_assets.store.table_log import commits_of
 
@@ -221,7 +221,7 @@ class Lake:
             delta = self._open(table, version)
             self.provenance.read(table, delta.version())
             rows = scan_table(delta, self.path(table), dates=dates, since=since, until=until)
-            return rows.with_columns(in_declared_order(TABLES[table], delta))
+            return rows.with_columns(as_declared(TABLES[table], delta))
 
     def dataset(self, table: str) -> Any:
         """Return the table as a pyarrow dataset: what DuckDB and dbt read."""

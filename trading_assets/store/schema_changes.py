@@ -16,7 +16,7 @@ import polars as pl
 from deltalake import DeltaTable, Schema
 
 from trading_assets import __version__
-from trading_assets.core.columns.column import Table
+from trading_assets.core.columns.column import Column, Table
 from trading_assets.core.errors import StateError
 from trading_assets.core.tables import REGISTRY_OWNER, TABLES
 
@@ -36,10 +36,7 @@ class Addition:
     @property
     def filled(self) -> pl.Expr | None:
         """What rows from before have; None when they have nulls."""
-        if self.default is None:
-            return None
-        value: object = list(self.default) if isinstance(self.default, tuple) else self.default
-        return pl.lit(value, self.dtype).alias(self.column)
+        return None if self.default is None else _value(self.default, self.dtype).alias(self.column)
 
 
 def additions(table: Table, delta: DeltaTable) -> list[Addition]:
@@ -70,14 +67,29 @@ def additions(table: Table, delta: DeltaTable) -> list[Addition]:
     ]
 
 
-def in_declared_order(table: Table, delta: DeltaTable) -> list[pl.Expr]:
-    """Return what puts the fields within columns in the order they are declared in: a table has new ones at the end."""
+def as_declared(table: Table, delta: DeltaTable) -> list[pl.Expr]:
+    """Return what makes rows of a table of an earlier version look as they are declared, before anybody adds its columns.
+
+    Columns it lacks have their default or nulls; fields within columns stand in the order they are declared in: a table has new
+    ones at the end.
+    """
     found = pl.Schema(delta.schema())
-    return [
+    lacking = [_of_old_rows(one) for one in table.columns if one.name not in found]
+    reordered = [
         pl.col(name).cast(dtype)
         for name, dtype in table.schema.items()
         if name in found and found[name] != dtype and _is_part(found[name], dtype)
     ]
+    return [*lacking, *reordered]
+
+
+def _of_old_rows(column: Column) -> pl.Expr:
+    default = None if column.nullable else column.default
+    return _value(default, column.dtype).alias(column.name)
+
+
+def _value(default: object, dtype: pl.DataType) -> pl.Expr:
+    return pl.lit(list(default) if isinstance(default, tuple) else default, dtype)
 
 
 def _is_part(less: pl.DataType, more: pl.DataType) -> bool:
