@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime
 
+import click
+
 from trading_assets.cli.environment import running
 from trading_assets.cli.progress import SCREEN, run_with_progress, steps
 from trading_assets.core.errors import InputError
@@ -71,7 +73,11 @@ def _due(home: Home, job: str) -> list[tuple[date, date]]:
 
 
 def ready_lake(home: Home) -> Lake:
-    """Return the home's lake with all its tables."""
+    """Return the home's lake with all its tables; one of an earlier version is brought up to date, and it is said."""
     lake = sealing_lake(home)
-    lake.ensure_tables()
+    if added := lake.ensure_tables():
+        click.echo(
+            f"The lake of {home.root} is of an earlier version: {added} columns were added (table schema_changes).",
+            err=True,
+        )
     return lake

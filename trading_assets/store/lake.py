@@ -56,8 +56,10 @@ class Lake:
         """Where the table rests. Raises InputError for a table that is not declared."""
         return f"{self.root.rstrip('/')}/{_declared(table).name}"
 
-    def ensure_tables(self) -> None:
+    def ensure_tables(self) -> int:
         """Create every table that is not there yet, empty, and add columns that are newly declared, with a log of it.
+
+        Returns how many columns a lake of an earlier version got.
 
         Raises StateError when one has columns or types that are not declared; then nothing was changed. A table whose log
         is damaged is left as it is: whoever asks for it is told, and the others can be used.
@@ -74,6 +76,7 @@ class Lake:
                 self.create(table)
         if lacking:
             self.append(LOG, log_rows([one for added in lacking.values() for one in added], datetime.now(UTC)))
+        return sum(len(added) for added in lacking.values())
 
     def _readable(self, table: str) -> DeltaTable | None:
         try:
