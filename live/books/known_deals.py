@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Literal
 
+from trading_assets.core.messages import DealFacts
 from trading_assets.core.records.trading import Deal
 
 # Tickets kept; beyond twice as many, those older than this before the last deal are let go.
@@ -22,6 +23,13 @@ _KEPT_BEFORE = timedelta(hours=2)
 Standing = Literal["booked", "new", "unsure"]
 
 
+def figures_of(deal: Deal | DealFacts) -> int:
+    """Return a number that differs for deals of one ticket whose type, reason, volume, price or money differ."""
+    volume = deal.volume if isinstance(deal, DealFacts) else deal.volume_lots
+    money = (deal.profit, deal.commission, deal.swap, deal.fee)
+    return hash((deal.kind, deal.entry, deal.reason, volume, deal.price, *money))
+
+
 class KnownDeals:
     """Deals of one account."""
 
@@ -30,6 +38,7 @@ class KnownDeals:
         self._limit = 2 * most
         self._span = span
         self._at: dict[str, datetime] = {}
+        self._figures: dict[str, int] = {}
         self._reconciled_until: datetime | None = None
         self.last_at: datetime | None = None
         """Time of the last deal; one said to be of a time to come is of when it was told, or it would hide all after it."""
@@ -51,12 +60,18 @@ class KnownDeals:
     def add(self, deal: Deal) -> None:
         """A deal is booked."""
         self._at[deal.deal_ticket] = deal.event_at
+        self._figures[deal.deal_ticket] = figures_of(deal)
         at = min(deal.event_at, deal.known_at)
         self.last_at = max(at, self.last_at or at)
 
     def forget(self, ticket: str) -> None:
         """A deal is not booked after all."""
         self._at.pop(ticket, None)
+        self._figures.pop(ticket, None)
+
+    def is_as_booked(self, facts: DealFacts) -> bool:
+        """Return whether a booked deal is told with the figures it is booked with; False also where those are not kept."""
+        return self._figures.get(facts.ticket) == figures_of(facts)
 
     def standing(self, ticket: str, at: datetime) -> Standing:
         """Return whether a deal is booked (invariant 3); `unsure`: only the journal can tell."""
@@ -83,5 +98,6 @@ class KnownDeals:
         if len(kept) < len(self._at):
             self.since = until if self.since is None else max(until, self.since)
             self._at = kept
+            self._figures = {ticket: figures for ticket, figures in self._figures.items() if ticket in kept}
         # Where all of them are recent it is not looked again at the next search.
         self._limit = 2 * max(self._most, len(kept))

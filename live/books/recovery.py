@@ -75,6 +75,7 @@ _SEEN = msgspec.json.Decoder(_SeenDecision)
 _TRADING: msgspec.json.Decoder[Any] = msgspec.json.Decoder(reduce(or_, cast(tuple[Any, ...], _TRADING_TYPES)))
 _DEAL = msgspec.json.Decoder(_SeenDeal)
 _DECISION_TAG, _QUOTE_TAG, _DEAL_TAG = b'{"type":"decision"', b'{"type":"quote"', b'{"type":"deal"'
+_OUTCOME_TAG = b'{"type":"outcome"'
 _Kind = TypeVar("_Kind")
 
 
@@ -105,6 +106,7 @@ class Past:
             books.trades.known.since = datetime.combine(dates[0], time(), UTC) + _OVERLAP
         decided: dict[str, datetime] = {}
         marks: dict[str, list[Mark]] = {}
+        told: dict[str, Deal] = {}
         for record in self._trading(dates):
             match record:
                 case Decision() | _SeenDecision():
@@ -119,6 +121,13 @@ class Past:
                     self._restore_order(books, record)
                 case Mark():
                     marks.setdefault(record.trade_id, []).append(record)
+                case Deal():
+                    before = told.get(record.deal_ticket)
+                    told[record.deal_ticket] = record
+                    # Told again, its first telling may lie further back: then the decisions since hold the difference.
+                    if before is not None or record.event_at.date() >= dates[0]:
+                        books.money.deal(record, before)
+                    self._restore_other(books, record)
                 case _:
                     self._restore_other(books, record)
         for trade in books.trades.open_trades():
@@ -143,6 +152,37 @@ class Past:
                 if line.startswith(_DEAL_TAG):
                     found.add(_decoded(_DEAL, line, group.segment).deal_ticket)
         return found & deals.keys()
+
+    def tellings(self, deals: Mapping[str, datetime]) -> dict[str, Deal]:
+        """Return these deals, times by ticket, as they were recorded last. Raises JournalError."""
+        found: dict[str, Deal] = {}
+        first = (min(deals.values()) - _OVERLAP).date()
+        for record in self._since(first, _DEAL_TAG):
+            if isinstance(record, Deal) and record.deal_ticket in deals:
+                found[record.deal_ticket] = record
+        return found
+
+    def ending(self, trade: str, since: datetime) -> tuple[Outcome | None, dict[str, Deal]]:
+        """Return a trade's outcome as recorded last and its deals by ticket; `since`: of one of its deals. Raises JournalError."""
+        outcome: Outcome | None = None
+        deals: dict[str, Deal] = {}
+        for record in self._since((since - _OVERLAP).date(), _DEAL_TAG, _OUTCOME_TAG):
+            if isinstance(record, Deal) and record.trade_id == trade:
+                deals[record.deal_ticket] = record
+            elif isinstance(record, Outcome) and record.trade_id == trade:
+                outcome = record
+        if outcome is not None and outcome.opened_at < since:
+            return self.ending(trade, outcome.opened_at)
+        return outcome, deals
+
+    def _since(self, first: date, *tags: bytes) -> Iterator[Record]:
+        """Yield the records of the trading stream with these tags, from a day on."""
+        every = journal_dates(self._raw, stream="trading", tenant=self._tenant, account=self._account)
+        dates = [day for day in every if day >= first]
+        for group in read_groups(self._raw, stream="trading", tenant=self._tenant, account=self._account, dates=dates):
+            for line in group.lines:
+                if line.startswith(tags):
+                    yield _decoded(_TRADING, line, group.segment)
 
     def bars(self, needed: dict[str, dict[str, int]]) -> dict[str, dict[str, list[BarValues]]]:
         """Return the recorded bars by symbol and timeframe, in order, back to as many as are needed of each.
@@ -226,7 +266,6 @@ class Past:
                 books.trades.restore_deal(record, intent.order if intent else None)
                 if record.slippage_points is not None:
                     books.risk.restore_slippage(record.slippage_points)
-                books.money.deal(record)
             case Outcome():
                 books.trades.end(record)
             case Protection():

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+import msgspec
+
 from live.books.known_deals import KnownDeals
 from live.market.feed import LastQuote
 from live.recorder import Recorder
@@ -48,6 +50,8 @@ class Trade:
     stop_price: float | None = None
     """Stop as the terminal holds it, 0 when none; None until it is told. A person may have moved it."""
     target_price: float | None = None
+    outcomes_told: int = 0
+    """Tellings of its outcome so far: the number of the next one's revision."""
     is_settled: bool = False
     """Whether its outcome is told. It lives on when its position is entered again: reopened, corrected, traded on."""
 
@@ -58,13 +62,13 @@ class Trade:
     @property
     def open_lots(self) -> Decimal:
         """Volume opened less volume closed; nothing where exits are told before all of the entries."""
-        opened = sum((deal.volume_lots for deal in self.deals if deal.entry == "IN"), _ZERO)
+        opened = sum((deal.volume_lots for deal in outcomes.entries_of(self.deals)), _ZERO)
         return max(opened - sum((deal.volume_lots for deal in outcomes.exits_of(self.deals)), _ZERO), _ZERO)
 
     @property
     def has_entry(self) -> bool:
         """Whether a deal that entered it is known: an exit may be told first."""
-        return any(deal.entry == "IN" for deal in self.deals)
+        return bool(outcomes.entries_of(self.deals))
 
     @property
     def side(self) -> Side:
@@ -95,7 +99,7 @@ class Trade:
 
     @property
     def opened_at(self) -> datetime:
-        return min(deal.event_at for deal in self.deals if deal.entry == "IN")
+        return min(deal.event_at for deal in outcomes.entries_of(self.deals))
 
 
 class TradeBook:
@@ -178,6 +182,19 @@ class TradeBook:
             return self._settle(trade)
         return []
 
+    def correct(self, deal: Deal) -> None:
+        """Take a deal that was booked and is told again with other figures."""
+        self.known.add(deal)
+        trade = self._by_position.get(deal.position_id)
+        if trade is None or all(other.deal_ticket != deal.deal_ticket for other in trade.deals):
+            return
+        trade.deals = [deal if other.deal_ticket == deal.deal_ticket else other for other in trade.deals]
+        if trade.is_open and trade.path is not None:
+            trade.path.resize(trade.open_lots, trade.entry_price)
+        elif not trade.has_entry:
+            # Its entry was taken back: there is no position.
+            self._drop(trade)
+
     def take_back(self, deal: Deal, trade: Trade | None) -> None:
         """A deal could not be booked after all: it is as unknown as before, to be told again."""
         self.known.forget(deal.deal_ticket)
@@ -209,6 +226,9 @@ class TradeBook:
 
     def restore_deal(self, deal: Deal, order: Order | None) -> None:
         """Take a recorded deal; marks and outcomes of its time are on record already."""
+        if deal.deal_ticket in self.known:
+            self.correct(deal)
+            return
         self.known.add(deal)
         named = deal.trade_id or ""
         trade = self._by_position.get(deal.position_id) or self._expected.get(named) or self._given_up.get(named)
@@ -241,10 +261,17 @@ class TradeBook:
 
     def end(self, outcome: Outcome) -> None:
         """Take a recorded outcome."""
+        self.told(outcome)
         for trade in self._open.get(outcome.symbol, [])[:]:
             if trade.trade_id == outcome.trade_id:
                 self._drop(trade)
                 self._end(trade)
+
+    def told(self, outcome: Outcome) -> None:
+        """A trade's outcome is told: the next telling is the next revision."""
+        trade = self._by_position.get(outcome.position_id)
+        if trade is not None and trade.trade_id == outcome.trade_id:
+            trade.outcomes_told = max(trade.outcomes_told, outcome.revision + 1)
 
     # --- details --------------------------------------------------------------------------------------------------
 
@@ -327,11 +354,11 @@ class TradeBook:
         if path is None:
             return []
         try:
-            return [
-                outcomes.outcome(
-                    trade.decision, trade.deals, path.summary(), trade.close_reason, self._recorder.clock.now()
-                )
-            ]
+            told = outcomes.outcome(
+                trade.decision, trade.deals, path.summary(), trade.close_reason, self._recorder.clock.now()
+            )
         except StateError as error:
             self._recorder.error("live.books.trades", str(error))
             return []
+        revision, trade.outcomes_told = trade.outcomes_told, trade.outcomes_told + 1
+        return [msgspec.structs.replace(told, revision=revision)]

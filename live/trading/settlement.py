@@ -12,6 +12,7 @@ from collections.abc import Sequence, Set
 import msgspec
 
 from live.books.books import Books
+from live.books.known_deals import figures_of
 from live.books.orders import Intent
 from live.books.recovery import Past
 from live.books.trades import Trade
@@ -25,9 +26,10 @@ from live.trading.sending import Sender
 from trading_assets.core.errors import TradingError
 from trading_assets.core.messages import AccountFacts, DealFacts, OrderUpdate
 from trading_assets.core.records.record import Record
-from trading_assets.core.records.trading import Deal
+from trading_assets.core.records.trading import Deal, Outcome
 from trading_assets.core.trades.deal_kinds import KINDS
 from trading_assets.core.trades.lifecycle import MARKET_CLOSED, Answered, Ended, Filled, result_of
+from trading_assets.core.trades.outcomes import revised as revised_outcome
 
 # Deals the server makes for its own ends: what it closed by them it may book anew.
 _SERVICE_REASONS = ("ROLLOVER", "VMARGIN", "SPLIT", "CORPORATE_ACTION")
@@ -134,16 +136,94 @@ class Settlement:
         self, facts: DealFacts, chain_id: str, account: AccountFacts | None, *, is_late: bool = False
     ) -> None:
         """Book one deal, once; `account` is the account after it, where it is reported."""
-        if not await self._doubtful([facts]):
+        if await self._doubtful([facts]):
+            return
+        if not self._is_told_otherwise(facts):
             await self._book(facts, chain_id, account, is_late=is_late)
+        elif not is_late:
+            # What was kept while the line was down may be older than what a search has told since.
+            await self._revise([facts])
+            if account is not None:
+                self._holdings.account(account, chain_id)
 
     async def deals(self, told: Sequence[DealFacts]) -> bool:
         """Book the deals of an answer, each once; returns whether all of them are booked now."""
         doubtful = await self._doubtful(told)
+        changed = []
         for facts in told:
-            if facts.ticket not in doubtful:
+            if facts.ticket in doubtful:
+                continue
+            if self._is_told_otherwise(facts):
+                changed.append(facts)
+            else:
                 await self._book(facts, "", None, is_late=False)
-        return not doubtful
+        return await self._revise(changed) and not doubtful
+
+    def _is_told_otherwise(self, facts: DealFacts) -> bool:
+        """Return whether a deal is booked, with other figures or with such as are not kept."""
+        known = self._books.trades.known
+        return facts.ticket in known and not known.is_as_booked(facts)
+
+    async def _revise(self, changed: Sequence[DealFacts]) -> bool:
+        """Record deals that changed after they were booked, and the outcomes they change; returns whether that could be done."""
+        if not changed:
+            return True
+        times = {facts.ticket: self._rule.to_utc(facts.time_msc) for facts in changed}
+        await self._recorder.settled()
+        try:
+            before = await asyncio.to_thread(self._past.tellings, times)
+            if before.keys() != times.keys():
+                return False  # Not on record yet: the next search tells it again.
+            revised = [
+                self._told_again(before[facts.ticket], facts)
+                for facts in changed
+                if figures_of(before[facts.ticket]) != figures_of(facts)
+            ]
+            endings = await asyncio.to_thread(self._endings, revised)
+        except TradingError as error:
+            self._recorder.error(
+                "live.trading.settlement", f"{len(changed)} changed deals cannot be looked up: {error}"
+            )
+            return False
+        for facts in changed:
+            self._books.trades.correct(before[facts.ticket])
+        for deal in revised:
+            self._books.trades.correct(deal)
+            self._books.money.deal(deal, before[deal.deal_ticket])
+        for ending in endings:
+            self._books.trades.told(ending)
+        self._recorder.commit([*revised, *endings])
+        return True
+
+    def _told_again(self, before: Deal, facts: DealFacts) -> Deal:
+        return msgspec.structs.replace(
+            before,
+            known_at=self._recorder.clock.now(),
+            kind=facts.kind,
+            entry=facts.entry,
+            reason=facts.reason,
+            volume_lots=facts.volume,
+            price=facts.price,
+            profit=facts.profit,
+            commission=facts.commission,
+            swap=facts.swap,
+            fee=facts.fee,
+            comment=facts.comment,
+        )
+
+    def _endings(self, revised: Sequence[Deal]) -> list[Outcome]:
+        """Return the next revision of each outcome the deals change. Reads the journal: raises JournalError."""
+        found = []
+        for trade in dict.fromkeys(deal.trade_id for deal in revised if deal.trade_id is not None):
+            theirs = [deal for deal in revised if deal.trade_id == trade]
+            outcome, deals = self._past.ending(trade, min(deal.event_at for deal in theirs))
+            if outcome is None:
+                continue  # It is open: its outcome will count them.
+            told = deals | {deal.deal_ticket: deal for deal in theirs}
+            made = revised_outcome(outcome, list(told.values()), self._recorder.clock.now())
+            if made is not None:
+                found.append(made)
+        return found
 
     async def _doubtful(self, told: Sequence[DealFacts]) -> Set[str]:
         """Look up deals of long ago in the journal; returns those of which that cannot be told: left alone, asked for again."""

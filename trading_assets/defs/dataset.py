@@ -1,8 +1,8 @@
 """The labels and the learning dataset: what would have come of each candidate, and the rows the meta-model learns from.
 
 What a label is lives in `core.trades.labels`, what a row is in `core.learning.dataset`, what a version of the dataset is in
-`store.dataset_versions`. The dataset only ever grows: a row enters once, when its label's future has passed, and each growth
-is a version that can be read back. What an hour costs follows the new rows: only days with labels that are not in it are read.
+`store.dataset_versions`. A row enters once, when its label's future has passed; it changes only where the outcome of its trade becomes
+known later or is told again. Each growth and each revision is a version that can be read back. What an hour costs follows the new rows: only days with labels that are not in it are read.
 """
 
 from datetime import date, timedelta
@@ -135,6 +135,31 @@ def new_labels(lake: Lake) -> pl.DataFrame:
     return lake.scan("labels", dates=days).join(known, on=KEY, how="anti").collect()
 
 
+def revised_rows(lake: Lake) -> pl.DataFrame:
+    """Return the days of the dataset, whole, whose rows tell another outcome than is known now; those rows as they must be.
+
+    An outcome may come after its label, or be told again. Only days with such rows are read.
+    """
+    told = lake.read("outcomes", columns=["idea_id", "exit_reason", "result_r"]).unique("idea_id", keep="first")
+    known = told.rename({"exit_reason": "exit_now", "result_r": "result_now"})
+    stood = lake.scan("learning_dataset").select("date", "idea_id", "exit_reason", "outcome_r")
+    of_trades = stood.filter(pl.col("idea_id").is_in(known["idea_id"].implode())).collect()
+    differs = pl.col("outcome_r").ne_missing(pl.col("result_now")) | pl.col("exit_reason").ne_missing(
+        pl.col("exit_now")
+    )
+    days = of_trades.join(known, on="idea_id", how="inner").filter(differs)["date"].unique().to_list()
+    rows = lake.read("learning_dataset", dates=days) if days else lake.read("learning_dataset").clear()
+    is_known = pl.col("exit_now").is_not_null()
+    return (
+        rows.join(known, on="idea_id", how="left", maintain_order="left")
+        .with_columns(
+            outcome_r=pl.when(is_known).then(pl.col("result_now")).otherwise(pl.col("outcome_r")),
+            exit_reason=pl.when(is_known).then(pl.col("exit_now")).otherwise(pl.col("exit_reason")),
+        )
+        .select(rows.columns)
+    )
+
+
 @whole_table_asset(
     "learning_dataset",
     ["labels", "forward_returns", "signals", "candidates", "outcomes", "feature_windows", "feature_definitions"],
@@ -154,6 +179,11 @@ def learning_dataset(context: dg.AssetExecutionContext, storage: Storage) -> dg.
         returns = lake.read("forward_returns", dates=days)
         lake.append("learning_dataset", conform("learning_dataset", build_rows(decisions, fresh, traded, returns)))
         context.log.info("%s to %s: %s rows", days[0], days[-1], fresh.height)
+    revised = revised_rows(lake)
+    if not revised.is_empty():
+        days = sorted(set(revised["date"]))
+        lake.overwrite_dates("learning_dataset", revised, days)
+        context.log.info("outcomes of %s days became known or were told again: their rows are revised", len(days))
     version = lake.version("learning_dataset")
     pictures = {}
     if is_shown(context):

@@ -224,6 +224,13 @@ def performance_daily(context: dg.AssetExecutionContext, storage: Storage) -> dg
     days, lake = dates_of(context), storage.lake
     known = ledger.distinct_deals(lake.read("raw_deals", columns=_DEAL))
     outcomes = lake.read("outcomes", columns=[*_TRADE, "result_r"]).unique(_TRADE, keep="first", maintain_order=True)
-    frame = daily_performance(known, outcomes, versions_of(lake, known), days)
-    lake.overwrite_dates("performance_daily", conform("performance_daily", frame), days)
-    return materialised(None, frame.height)
+    # Each day counts all before it: what a late or corrected deal has moved is written again with the days asked for.
+    stood = lake.read("performance_daily")
+    every = sorted({*days, *stood["date"].to_list()})
+    frame = conform("performance_daily", daily_performance(known, outcomes, versions_of(lake, known), every))
+    moved = frame.join(stood, on=frame.columns, how="anti", nulls_equal=True)
+    gone = stood.join(frame, on=frame.columns, how="anti", nulls_equal=True)
+    written = sorted({*days, *moved["date"].to_list(), *gone["date"].to_list()})
+    of_written = frame.filter(pl.col("date").is_in(written))
+    lake.overwrite_dates("performance_daily", of_written, written)
+    return materialised(None, of_written.height, days_moved_besides=len(written) - len(days))

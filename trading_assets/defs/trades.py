@@ -97,7 +97,7 @@ def _ideas(lake: Lake, days: Sequence[date]) -> pl.DataFrame:
 @table_asset("trades", ["raw_deals", "orders", "candidates", "outcomes"])
 def trades(context: dg.AssetExecutionContext, storage: Storage) -> dg.MaterializeResult[Any]:
     rows = still_open = 0
-    for days in chunks(dates_of(context)):
+    for days in chunks(with_revised(storage.lake, "trades", dates_of(context))):
         frame = trades_frame(storage.lake, days)
         storage.lake.overwrite_dates("trades", frame, days)
         rows += frame.height
@@ -120,12 +120,42 @@ def marks(context: dg.AssetExecutionContext, storage: Storage) -> dg.Materialize
 @table_asset("outcomes", ["raw_outcomes"])
 def outcomes(context: dg.AssetExecutionContext, storage: Storage) -> dg.MaterializeResult[Any]:
     rows = 0
-    for days in chunks(dates_of(context)):
-        raw = storage.lake.read("raw_outcomes", dates=days)
-        frame = conform("outcomes", raw.unique([*ACCOUNT, "trade_id"], keep="first", maintain_order=True))
+    for days in chunks(with_revised(storage.lake, "outcomes", dates_of(context))):
+        frame = outcomes_frame(storage.lake, days)
         storage.lake.overwrite_dates("outcomes", frame, days)
         rows += frame.height
     return materialised(None, rows)
+
+
+def latest_outcomes(told: pl.DataFrame) -> pl.DataFrame:
+    """Return one row a trade of raw outcomes: the highest revision, of one revision what was told first."""
+    ordered = told.sort(pl.col("revision").fill_null(0), descending=True, maintain_order=True)
+    return ordered.unique([*ACCOUNT, "trade_id"], keep="first", maintain_order=True)
+
+
+def outcomes_frame(lake: Lake, days: Sequence[date]) -> pl.DataFrame:
+    """Return the outcomes first told on the days, as they are told last."""
+    trade = [*ACCOUNT, "trade_id"]
+    told = lake.read("raw_outcomes", since=days[0]).with_columns(pl.col("revision").fill_null(0))
+    first = told.filter(pl.col("revision") == 0).unique(trade, keep="first", maintain_order=True)
+    filed = first.filter(pl.col("date").is_in(list(days))).select(*trade, "date")
+    latest = filed.join(latest_outcomes(told).drop("date"), on=trade, how="inner", maintain_order="left")
+    return conform("outcomes", latest)
+
+
+def with_revised(lake: Lake, table: str, days: Sequence[date]) -> list[date]:
+    """Return the days, and those before them on which trades are filed whose deals or outcomes became known on the days."""
+    trade = [*ACCOUNT, "trade_id"]
+    known = [
+        lake.scan(name, dates=list(days)).filter(pl.col("trade_id").is_not_null()).select(trade)
+        for name in ("raw_deals", "raw_outcomes")
+    ]
+    named = pl.concat(known).unique().collect()
+    if named.is_empty():
+        return list(days)
+    filed = lake.scan(table, until=min(days) - timedelta(days=1)).select(*trade, "date")
+    earlier = filed.join(named.lazy(), on=trade, how="semi").select(pl.col("date").unique()).collect()["date"]
+    return sorted({*days, *earlier})
 
 
 def holdings_of_day(trades: pl.DataFrame, deals: pl.DataFrame, marks: pl.DataFrame, day: date) -> pl.DataFrame:

@@ -84,12 +84,15 @@ def record_version(lake: Lake, *, restored: int | None = None) -> DatasetVersion
     old = dict(before.days) if before else {}
     changed = {day: fresh.get(day, "") for day in sorted(grown) if fresh.get(day, "") != old.get(day, "")}
     days = {day: digest for day, digest in (old | changed).items() if digest}
+    rows = lake.row_count(DATASET, version=version)
+    # Rows that changed without one more or less: outcomes that became known later or were told again.
+    is_revised = before is not None and bool(changed) and rows == before.rows
     made = DatasetVersion(
         version=version,
-        operation="append" if restored is None else "rollback",
+        operation="rollback" if restored is not None else "revise" if is_revised else "append",
         restored=restored,
         committed_at=lake.committed_at(DATASET, version),
-        rows=lake.row_count(DATASET, version=version),
+        rows=rows,
         sha256=hash_of_days(days),
         days=days,
     )

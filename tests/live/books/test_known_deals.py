@@ -23,6 +23,15 @@ class Told(NamedTuple):
     deal_ticket: str
     event_at: datetime
     known_at: datetime
+    kind: str = "BUY"
+    entry: str = "IN"
+    reason: str = "EXPERT"
+    volume_lots: int = 1
+    price: float = 1.0
+    profit: int = 0
+    commission: int = 0
+    swap: int = 0
+    fee: int = 0
 
 
 def booked(known: KnownDeals, ticket: str, at: datetime) -> None:

@@ -103,7 +103,7 @@ outcomes = table(
     "outcomes",
     "trades",
     "One row per closed trade.",
-    "How each trade ended. Partitioned by the day of known_at.",
+    "How each trade ended, as told last. Partitioned by the day on which it was told first.",
     (*columns_of(Outcome, "chain_id", "known_at"), *payload_of(Outcome)),
     key=("tenant", "account", "trade_id"),
 )

@@ -275,9 +275,13 @@ class Mark(Record, frozen=True, kw_only=True, tag="mark"):
 
 
 class Outcome(Record, frozen=True, kw_only=True, tag="outcome"):
-    """How a trade ended. One row per telling of an ending; the first counts."""
+    """How a trade ended. One row per telling of an ending; the highest revision counts, of one revision the first."""
 
     STREAM = "trading"
+
+    revision: Annotated[
+        int, doc("0 for what was told first; n for the nth time its deals were changed.", "corrections", "live.books")
+    ] = 0
 
     trade_id: TradeId
     signal_id: SignalId

@@ -17,9 +17,20 @@ from trading_assets.core.ids import trade_id
 from trading_assets.core.records.decisions import Candidate, Decision
 from trading_assets.core.records.record import ExitReason
 from trading_assets.core.records.trading import Deal, Outcome
+from trading_assets.core.trades.deal_kinds import TRADE_KINDS
 from trading_assets.core.trades.path import PathSummary, TradePath
 
-__all__ = ["END_OF_TEST", "TradePath", "candidate_of", "exit_reason", "exits_of", "is_closed", "outcome"]
+__all__ = [
+    "END_OF_TEST",
+    "TradePath",
+    "candidate_of",
+    "entries_of",
+    "exit_reason",
+    "exits_of",
+    "is_closed",
+    "outcome",
+    "revised",
+]
 
 END_OF_TEST = "end of test"
 """Comment of the deals that close what is still open when a replay ends."""
@@ -36,9 +47,8 @@ def outcome(
 
     Raises StateError when the deals are not those of one closed trade: none, more closed than opened, or less.
     """
-    entries = [deal for deal in deals if deal.entry == "IN"]
-    exits = exits_of(deals)
-    _require_closed(decision, deals, entries, exits)
+    entries, exits = entries_of(deals), exits_of(deals)
+    _require_closed(decision, fills_of(deals), entries, exits)
     lives = lives_of(deals)
     (first, _), (_, last) = lives[0], lives[-1]
     candidate = candidate_of(decision)
@@ -92,9 +102,50 @@ def outcome(
     )
 
 
+def revised(before: Outcome, deals: Sequence[Deal], known_at: datetime) -> Outcome | None:
+    """Return the next revision of an outcome whose deals were changed, from all of them as told last; None when nothing changes.
+
+    What the path was stays as it was seen. A trade whose deals were all taken back filled nothing and keeps its prices.
+    """
+    entries, exits = entries_of(deals), exits_of(deals)
+    gross, commission = _total(deals, "profit"), _total(deals, "commission")
+    swap, fee = _total(deals, "swap"), _total(deals, "fee")
+    changes: dict[str, object] = {
+        "gross_pnl": gross, "commission": commission, "swap": swap, "fee": fee, "net_pnl": gross + commission + swap + fee,
+    }  # fmt: skip
+    if entries and exits and is_closed(deals):
+        lives = lives_of(deals)
+        (first, _), (_, last) = lives[0], lives[-1]
+        entry_price, exit_price = _average_price(first), _average_price(last)
+        if (entry_price, exit_price) != (before.entry_price, before.exit_price):
+            side = 1.0 if before.side == "BUY" else -1.0
+            result = sum(_moved(entered, left, side, _volume(first)) for entered, left in lives) / before.risk_unit
+            changes |= {"entry_price": entry_price, "exit_price": exit_price, "result_r": result}
+            changes |= {"mae_r": min(before.mae_r, result), "mfe_r": max(before.mfe_r, result)}
+        changes["volume_lots"] = _volume(first)
+        ending = max(last, key=lambda deal: (deal.event_at, deal.deal_ticket))
+        if ending.reason in _BROKER_REASONS:
+            changes["exit_reason"] = _BROKER_REASONS[ending.reason]
+    elif not entries:
+        changes |= {"volume_lots": _ZERO, "result_r": 0.0}
+    if all(getattr(before, name) == value for name, value in changes.items()):
+        return None
+    return msgspec.structs.replace(before, known_at=known_at, revision=before.revision + 1, **changes)
+
+
+def fills_of(deals: Sequence[Deal]) -> list[Deal]:
+    """Return the deals that fill volume: those the broker took back do not any more."""
+    return [deal for deal in deals if deal.kind in TRADE_KINDS]
+
+
+def entries_of(deals: Sequence[Deal]) -> list[Deal]:
+    """Return the deals that opened."""
+    return [deal for deal in fills_of(deals) if deal.entry == "IN"]
+
+
 def is_closed(deals: Sequence[Deal]) -> bool:
     """Return whether as much was closed as was opened, and anything was."""
-    opened = _volume([deal for deal in deals if deal.entry == "IN"])
+    opened = _volume(entries_of(deals))
     return opened > 0 and opened == _volume(exits_of(deals))
 
 
@@ -103,9 +154,10 @@ def exits_of(deals: Sequence[Deal]) -> list[Deal]:
 
     A deal that turns a netted position round (INOUT) closes all that was open; the rest of it opens a position of another's.
     """
-    exits = [deal for deal in deals if deal.entry in ("OUT", "OUT_BY")]
-    left = _volume([deal for deal in deals if deal.entry == "IN"]) - _volume(exits)
-    for deal in deals:
+    fills = fills_of(deals)
+    exits = [deal for deal in fills if deal.entry in ("OUT", "OUT_BY")]
+    left = _volume(entries_of(fills)) - _volume(exits)
+    for deal in fills:
         if deal.entry == "INOUT":
             exits.append(msgspec.structs.replace(deal, volume_lots=max(left, _ZERO)))
             left = _ZERO
@@ -117,7 +169,7 @@ def lives_of(deals: Sequence[Deal]) -> list[tuple[list[Deal], list[Deal]]]:
 
     A trade has one, unless its position was closed and entered again: by the broker at the rollover, or to correct a deal.
     """
-    entries, exits = [deal for deal in deals if deal.entry == "IN"], exits_of(deals)
+    entries, exits = entries_of(deals), exits_of(deals)
     lives: list[tuple[list[Deal], list[Deal]]] = [([], [])]
     held = _ZERO
     for deal in sorted([*entries, *exits], key=_moment):
