@@ -139,8 +139,8 @@ def test_a_range_that_has_no_partitions(say: Say, tmp_path: Path, first: str, la
     said = say("materialise", "ingest", "--from", first, "--to", last, "--home", tmp_path)
     assert said.code == 1
     assert said.sentence == (
-        f"running job ingest: {first} to {last} is no range of days from 2026-01-01 to today; "
-        "name the first day with --from and the last with --to, or set TRADING_FIRST_DATE for earlier ones."
+        f"running job ingest: {first} to {last} is no range of days from 2026-01-01, the first on record, to today; "
+        "name the first day with --from and the last with --to."
     )
 
 

@@ -20,11 +20,17 @@ def home(played: Played, tmp_path_factory: pytest.TempPathFactory) -> Iterator[H
         yield home
 
 
-def test_the_ledger_of_a_young_home_takes_the_days_there_are(home: Home) -> None:
-    # The days that may still change reach back before the first one of the journal.
+def test_the_ledger_takes_the_days_that_are_not_done(home: Home) -> None:
+    note = home.cursors / "follow_ups" / "curves.json"
+    kept = note.read_bytes()
+    done = trading("materialise", "ledger", "--home", str(home.root))
+    assert done.returncode == 0, done.stderr
+    assert "Nothing has changed" in done.stdout
+    note.unlink()
     done = trading("materialise", "ledger", "--home", str(home.root))
     assert done.returncode == 0, done.stderr
     assert f"Ledger, {DAYS[0]} to {DAYS[-1]}" in done.stderr
+    assert note.read_bytes() == kept
 
 
 @pytest.mark.parametrize("module", ["entry", "demo", "materialise", "backfill", "selfcheck", "up"])

@@ -10,6 +10,7 @@ import pytest
 from trading_assets.core.comparison import compare_rows
 from trading_assets.core.completeness import (
     bars_cover_quotes,
+    curves_have_no_gaps,
     labelled_candidates_are_learned,
     labels_are_complete,
     table_is_as_due,
@@ -92,3 +93,13 @@ def test_a_label_that_is_not_learned_and_a_row_without_a_label_are_found() -> No
     assert labelled_candidates_are_learned(labels, labels) == []
     assert [one.table for one in labelled_candidates_are_learned(labels, labels.head(1))] == ["learning_dataset"]
     assert [one.table for one in labelled_candidates_are_learned(labels.head(1), labels)] == ["labels"]
+
+
+def test_a_curve_has_rows_on_every_day_but_those_still_to_be_made() -> None:
+    days = [date(2026, 1, day) for day in (4, 5, 8, 9)]
+    assert curves_have_no_gaps("equity_daily", [], ()) == []
+    assert curves_have_no_gaps("equity_daily", days[:2], ()) == []
+    found = curves_have_no_gaps("equity_daily", days, {date(2026, 1, 7)})
+    assert [(one.check, one.table, one.day) for one in found] == [
+        ("curves_have_no_gaps", "equity_daily", date(2026, 1, 6))
+    ]

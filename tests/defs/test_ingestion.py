@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from trading_assets.core.records.market import Quote
 from trading_assets.core.records.operations import OpsError
 from trading_assets.core.records.record import Record, Stream
+from trading_assets.defs.due import days_before
 from trading_assets.store.home import Home
 from trading_assets.store.ingestion import mark_ingested, marked_reached, pending_days, stretches
 from trading_assets.store.journal import Journal
@@ -125,3 +126,14 @@ async def test_a_day_is_pending_once_the_journal_has_a_record_of_it(
     assert pending_days(home) == [at.date()]
     mark_ingested(home, kind.STREAM, [at.date()])
     assert pending_days(home) == []
+
+
+def test_a_range_knows_which_days_before_it_are_not_in_the_lake(tmp_path: Path) -> None:
+    home, later = Home(tmp_path), DAY + timedelta(days=9)
+    grow(segment(home, "market", DAY), 10)
+    grow(segment(home, "ops", DAY + timedelta(days=1)), 10)
+    grow(segment(home, "market", later), 10)
+    assert days_before(home, DAY) == []
+    assert days_before(home, later) == [DAY]
+    mark_ingested(home, "market", [DAY])
+    assert days_before(home, later) == []

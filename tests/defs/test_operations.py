@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from table_rows import rows_of
 
 from trading_assets.core.records.operations import ComponentState, DaemonHeartbeat
 from trading_assets.core.records.record import Record
@@ -121,10 +122,19 @@ def checked(home: Home) -> dg.AssetCheckEvaluation:
 
 
 def test_days_are_due_although_nothing_was_heard_on_them(home: Home) -> None:
-    lake, first, today = Lake(home.lake), date(2026, 1, 1), date(2026, 1, 12)
-    assert heard_days(lake, first, today) is None
+    lake, today = Lake(home.lake), date(2026, 1, 12)
+    assert heard_days(home, lake, today) is None
     materialise(home, "2026-01-06")
-    assert heard_days(lake, first, today) == (date(2026, 1, 6), today)
+    assert heard_days(home, lake, today) == (date(2026, 1, 6), today)
     materialise(home, "2026-01-12")
-    assert heard_days(lake, first, today) == (date(2026, 1, 11), today)
-    assert heard_days(lake, today, today) == (today, today)
+    assert heard_days(home, lake, today) == (date(2026, 1, 11), today)
+
+
+def test_hours_heard_of_after_later_ones_were_written_are_due(home: Home) -> None:
+    # The hourly job came before the ingestion that catches up: what was written then says nothing of the days between.
+    lake, today = Lake(home.lake), date(2026, 1, 12)
+    materialise(home, "2026-01-06")
+    materialise(home, "2026-01-12")
+    late = rows_of("raw_daemon_heartbeats", 1, date=[date(2026, 1, 8)], known_at=[TUESDAY + timedelta(days=2)])
+    lake.append("raw_daemon_heartbeats", late)
+    assert heard_days(home, lake, today) == (date(2026, 1, 8), today)

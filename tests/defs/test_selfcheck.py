@@ -23,12 +23,13 @@ from said import Say
 from trading_assets.core.completeness import about_table
 from trading_assets.core.records.operations import Finding, OpsError, Repair
 from trading_assets.core.tables import TABLES
-from trading_assets.defs import checks, left_alone, rehearsal, selfcheck, table_watch
+from trading_assets.defs import checks, dataset, ledger, left_alone, rehearsal, selfcheck, table_watch
 from trading_assets.defs.checks import Check
 from trading_assets.defs.resources import Storage
 from trading_assets.defs.selfcheck import Checked, self_check
 from trading_assets.store import journal_retention
 from trading_assets.store.control import take_commands
+from trading_assets.store.dataset_versions import recorded_versions, resume, rollback
 from trading_assets.store.dropped_days import dropped_days
 from trading_assets.store.home import Home
 from trading_assets.store.ingestion import pending_days
@@ -212,6 +213,33 @@ def test_a_log_that_is_damaged_in_its_midst_is_told_and_stops_no_other_check(hom
     asked = say("trace", "meta-000000000000", "--home", home.root)
     assert asked.code == 1
     assert "promotions: its log cannot be read" in asked.err
+
+
+def test_days_of_the_ledger_that_were_never_made_are_made(home: Home, sound: Home) -> None:
+    # By sealed writes: no file says that anything is missing.
+    lake = Storage(root=str(home.root)).lake
+    day = lake.dates("pnl_events")[0]
+    for table in ("pnl_events", *ledger.CURVES):
+        lake.overwrite_dates(table, TABLES[table].empty(), [lake.dates(table)[1] if table in ledger.CURVES else day])
+    checked = check(home, 10, is_whole=True)
+    assert {one.check for one in checked.found} >= {"no_cent_is_lost", "curves_have_no_gaps"}
+    assert_mended(home, sound, checked)
+
+
+def test_a_dataset_that_was_rolled_back_stays_so_until_a_person_says_otherwise(
+    home: Home, sound: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "WITHIN_A_JOB", timedelta(days=-100_000))
+    lake = Storage(root=str(home.root)).lake
+    rows = rollback(lake, recorded_versions(lake)[0].version).rows
+    rehearsal.make_whole(dataset.learning_dataset, home, lake)
+    checked = check(home, 10, is_whole=True)
+    assert (checked.found, checked.repairs, lake.row_count("learning_dataset")) == ([], [], rows)
+    resume(lake)
+    mended = check(home, 20, is_whole=True)
+    assert {one.check for one in mended.found} == {"labelled_candidates_are_learned"}
+    assert mended.standing == []
+    assert lake.row_count("learning_dataset") == Lake(sound.lake).row_count("learning_dataset") > rows
 
 
 def test_money_that_was_changed_by_a_sealed_write_is_traced_back_to_the_journal(home: Home, sound: Home) -> None:

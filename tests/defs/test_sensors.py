@@ -22,7 +22,7 @@ from trading_assets.core.records.market import Quote
 from trading_assets.core.tables import TABLES
 from trading_assets.defs import sensors
 from trading_assets.defs.decay import decay_alarms
-from trading_assets.defs.due import LABEL_LAG_DAYS, RANGE_TAGS, recent_days
+from trading_assets.defs.due import RANGE_TAGS
 from trading_assets.defs.learning import TRIGGER_TAG
 from trading_assets.defs.resources import Storage
 from trading_assets.defs.sensors import RETRAIN_AFTER_ROWS, retrain_on_new_labels
@@ -90,16 +90,17 @@ def test_a_job_without_days_is_started_by_the_clock(
         assert len(tick(graph, instance, home, job).run_requests) == 1
 
 
-def test_ledger_and_dataset_take_the_days_that_may_still_change(
-    graph: dg.Definitions, instance: dg.DagsterInstance, played: Played
+def test_ledger_and_dataset_take_the_days_that_are_not_done(
+    graph: dg.Definitions, instance: dg.DagsterInstance, played: Played, home: Home
 ) -> None:
-    last = Lake(played.home.lake).dates("signals")[-1]
-    days = [(last - timedelta(days=LABEL_LAG_DAYS)), last]
+    # The demo has done everything: there is nothing to do again, for no window of recent days is meant.
     for job in ("ledger", "dataset"):
-        (request,) = tick(graph, instance, played.home, job).run_requests
-        assert [request.tags[tag] for tag in RANGE_TAGS] == [day.isoformat() for day in days]
-    first = days[0] + timedelta(days=2)
-    assert recent_days(Lake(played.home.lake), first) == (first, last)
+        assert tick(graph, instance, played.home, job).run_requests == []
+    lake = Lake(home.lake)
+    days = [AT.date() + timedelta(days=number) for number in range(15)]
+    lake.append("raw_deals", rows_of("raw_deals", 15, date=days, deal_ticket=[f"{n}" for n in range(15)]))
+    (request,) = tick(graph, instance, home, "ledger").run_requests
+    assert [request.tags[tag] for tag in RANGE_TAGS] == [days[0].isoformat(), days[-1].isoformat()]
 
 
 # --- the sensor on the dataset ------------------------------------------------------------------------------------

@@ -25,6 +25,19 @@ def test_the_first_day_is_the_journals_first_one(tmp_path: Path) -> None:
     assert AssetSettings.from_environment().first_date == date(2024, 3, 4)
 
 
+def test_the_first_day_is_noted_and_only_moves_earlier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    days = tmp_path / "raw" / "tenant=t" / "account=a" / "stream=market"
+    (days / "date=2024-03-05").mkdir(parents=True)
+    assert AssetSettings.from_environment().first_date == date(2024, 3, 5)
+    (days / "date=2024-03-05").rename(days / "date=2024-03-09")
+    assert AssetSettings.from_environment().first_date == date(2024, 3, 5)
+    (days / "date=2024-03-02").mkdir()
+    assert AssetSettings.from_environment().first_date == date(2024, 3, 2)
+    # No day of the journal is out of reach, whatever the environment says.
+    monkeypatch.setenv("TRADING_FIRST_DATE", "2024-12-31")
+    assert AssetSettings.from_environment().first_date == date(2024, 3, 2)
+
+
 def test_the_first_day_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADING_FIRST_DATE", "2025-12-31")
     assert AssetSettings.from_environment().first_date == date(2025, 12, 31)

@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from trading_assets.core.tables import TABLES
-from trading_assets.defs.due import days_to_materialise
+from trading_assets.defs.due import NEAR_DAYS, days_to_materialise
 from trading_assets.defs.partitions import LATE_DAYS, chunks, with_late
 from trading_assets.defs.tasks import TASKS, page
 from trading_assets.store.lake import Lake
@@ -116,7 +116,20 @@ def test_a_day_that_grew_is_written_again_with_the_day_before_it(lake: Lake, pen
     for day in pending:
         for late in range(LATE_DAYS + 1):
             assert (day - timedelta(days=late) in due) == (day - timedelta(days=late) >= first)
-    assert due <= {day - timedelta(days=late) for day in pending for late in range(LATE_DAYS + 1)}
+    # Besides, only what lies between two of them that are near: what a decision saw reaches back over a weekend.
+    touched = {day - timedelta(days=late) for day in pending for late in range(LATE_DAYS + 1)}
+    for day in due - touched:
+        before, after = (max(one for one in touched if one < day), min(one for one in touched if one > day))
+        assert (after - before).days <= NEAR_DAYS
+
+
+def test_days_that_history_tells_of_are_one_run_with_the_days_whose_decisions_saw_them(lake: Lake) -> None:
+    told = {date(2026, 1, 2), date(2026, 1, 5), date(2026, 1, 9)}
+    first = date(2026, 1, 1)
+    assert days_to_materialise(lake, [date(2026, 1, 12)], first, told) == [(date(2026, 1, 2), date(2026, 1, 12))]
+    assert days_to_materialise(lake, [], first, told) == [(date(2026, 1, 2), date(2026, 1, 9))]
+    far = [(date(2026, 1, 2), date(2026, 1, 9)), (date(2026, 3, 1), date(2026, 3, 2))]
+    assert days_to_materialise(lake, [date(2026, 3, 2)], first, told) == far
 
 
 def test_nothing_is_due_when_nothing_has_grown(lake_with_an_open_trade: Lake) -> None:
@@ -125,7 +138,8 @@ def test_nothing_is_due_when_nothing_has_grown(lake_with_an_open_trade: Lake) ->
 
 def test_the_day_of_an_open_trade_is_written_again_until_it_is_closed(lake_with_an_open_trade: Lake) -> None:
     due = days_to_materialise(lake_with_an_open_trade, [date(2026, 1, 14)], date(2026, 1, 1))
-    assert due == [(date(2026, 1, 9), date(2026, 1, 9)), (date(2026, 1, 13), date(2026, 1, 14))]
+    # Last, for what closed it is on days of its own that are written before.
+    assert due == [(date(2026, 1, 13), date(2026, 1, 14)), (date(2026, 1, 9), date(2026, 1, 9))]
 
 
 @given(days=DAYS, size=st.integers(1, 12))

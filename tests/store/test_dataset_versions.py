@@ -15,8 +15,10 @@ from trading_assets.store import dataset_versions as module
 from trading_assets.store.dataset_versions import (
     DATASET,
     difference,
+    is_held,
     record_version,
     recorded_versions,
+    resume,
     rollback,
     summaries,
     verify_version,
@@ -124,6 +126,22 @@ def test_going_back_makes_a_new_version_and_loses_none(lake: Lake, source: pl.Da
     assert record_version(lake).sha256 == second.sha256
     with pytest.raises(InputError, match="never recorded"):
         rollback(lake, 999)
+
+
+def test_a_dataset_that_was_rolled_back_is_held_until_a_person_resumes_it(lake: Lake, source: pl.DataFrame) -> None:
+    grown(lake, source, 2)
+    first, second = recorded_versions(lake)
+    assert not is_held(lake)
+    with pytest.raises(InputError, match="it is not rolled back"):
+        resume(lake)
+    back = rollback(lake, first.version)
+    assert is_held(lake)
+    made = resume(lake)
+    assert not is_held(lake)
+    assert (made.operation, made.restored, made.rows, made.sha256) == ("resume", None, back.rows, back.sha256)
+    lake.append(DATASET, rows_of(source, 2, 0, 20))
+    assert record_version(lake).sha256 == second.sha256
+    assert not is_held(lake)
 
 
 def test_a_version_nobody_recorded_is_caught_up_with(lake: Lake, source: pl.DataFrame) -> None:

@@ -23,7 +23,7 @@ from trading_assets.core.errors import InputError, StateError
 from trading_assets.core.records.record import Stream
 from trading_assets.store.files import replace_atomically
 from trading_assets.store.home import Home
-from trading_assets.store.ingestion import grown_days
+from trading_assets.store.ingestion import grown_days, pending_history
 from trading_assets.store.journal_sizes import day_sizes
 
 JOBS = ("ingest", "ledger", "dataset")
@@ -62,7 +62,7 @@ def backfill(home: Home, first: date | None, last: date | None, piece_days: int 
             "name the first day with --from and the last with --to within them",
         )  # fmt: skip
     with _alone(home):
-        return _backfilled(home, days[0], list(pieces_of(first, last, piece_days)))
+        return _backfilled(home, list(pieces_of(first, last, piece_days)))
 
 
 @contextmanager
@@ -84,13 +84,13 @@ def _alone(home: Home) -> Iterator[None]:
         lock.release()
 
 
-def _backfilled(home: Home, begin: date, pieces: list[Piece]) -> dict[str, Any]:
+def _backfilled(home: Home, pieces: list[Piece]) -> dict[str, Any]:
     first, last, noted = pieces[0].first, pieces[-1].last, home.cursors / "backfill.json"
     named = _done(noted, first, last)
     # What has grown is not done whatever the note says. Days that the piece cut off began are written by it again.
     due = grown_days(home)
     done = [one for one in pieces if one.name in named and (one.job != "ingest" or not due & set(_days(one)))]
-    with running(home, begin):
+    with running(home):
         _run(home, pieces, list(done), noted)
     noted.unlink(missing_ok=True)
     return {"first": first, "last": last, "days": (last - first).days + 1, "pieces": len(pieces), "done_before": len(done)}  # fmt: skip
@@ -116,13 +116,14 @@ def _days(piece: Piece) -> list[date]:
 
 
 def _run(home: Home, pieces: list[Piece], done: list[Piece], noted: Path) -> None:
-    # The partitions begin at the first day of the environment when these are imported.
+    # The partitions begin at the home's first day when these are imported.
+    pending_history(home)
     from trading_assets.cli.materialise import ready_lake, tell_left_alone
     from trading_assets.cli.progress import run_with_progress, steps
     from trading_assets.defs.due import days_to_materialise
-    from trading_assets.defs.settings import AssetSettings
+    from trading_assets.defs.settings import first_date_of
 
-    begin, lake = AssetSettings.from_environment().first_date, ready_lake(home)
+    lake = ready_lake(home)
     with steps() as progress:
         for number, piece in enumerate(pieces, 1):
             if piece in done:
@@ -130,7 +131,9 @@ def _run(home: Home, pieces: list[Piece], done: list[Piece], noted: Path) -> Non
             title = f"{number}/{len(pieces)} {piece.name}"
             stretches = [(piece.first, piece.last)]
             if piece.job == "ingest":
-                stretches = days_to_materialise(lake, _days(piece), begin)
+                # What this piece tells of days before it is written with it.
+                told = [day for day in pending_history(home) if day <= piece.last]
+                stretches = days_to_materialise(lake, _days(piece), first_date_of(home), told)
             for start, end in stretches:
                 run_with_progress(progress, piece.job, title, (start, end))
             done.append(piece)

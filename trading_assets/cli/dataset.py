@@ -13,7 +13,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from trading_assets.store.dataset_versions import difference, rollback, summaries
+from trading_assets.store.dataset_versions import difference, resume, rollback, summaries
 from trading_assets.store.home import Home
 from trading_assets.store.lake import Lake
 from trading_assets.store.scores import predict_batch
@@ -44,6 +44,12 @@ def rolled_back(home: Home, version: int) -> dict[str, Any]:
     """Go back to a version; return the new one."""
     made = rollback(sealing_lake(home), version)
     return {"version": made.version, "restored_version": version, "rows": made.rows, "sha256": made.sha256}
+
+
+def resumed(home: Home) -> dict[str, Any]:
+    """Let rows enter again; return the version that says so."""
+    made = resume(sealing_lake(home))
+    return {"version": made.version, "rows": made.rows, "sha256": made.sha256}
 
 
 def predicted(home: Home, model_version: str, signals: Sequence[str]) -> dict[str, Any]:
@@ -86,7 +92,16 @@ def rollback_report(result: dict[str, Any]) -> None:
     """Say what was made."""
     Console().print(
         f"Version {result['version']} now holds what version {result['restored_version']} held: {result['rows']} rows, "
-        f"sha256 {result['sha256'][:12]}. Every version before it is still there."
+        f"sha256 {result['sha256'][:12]}. Every version before it is still there. "
+        "No row enters it, by job or self-check, until `trading dataset resume`."
+    )
+
+
+def resume_report(result: dict[str, Any]) -> None:
+    """Say what happens now."""
+    Console().print(
+        f"The dataset grows again from version {result['version']}, {result['rows']} rows: the next hourly job adds what it "
+        "lacks; trading materialise dataset does it now."
     )
 
 

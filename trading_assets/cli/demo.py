@@ -24,10 +24,8 @@ from trading_assets.cli.processes import Daemon, LiveSettings, Terminal, write_s
 from trading_assets.cli.progress import run_with_progress, step, steps
 from trading_assets.cli.summary import summary
 from trading_assets.core.errors import InputError
-from trading_assets.defs.due import days_to_materialise
-from trading_assets.defs.settings import AssetSettings
+from trading_assets.defs.due import days_to_ingest
 from trading_assets.store.home import Home
-from trading_assets.store.ingestion import pending_days
 from trading_assets.store.market_files import read_market
 
 MARKER = "demo.json"
@@ -136,9 +134,7 @@ def _play(
 
 
 def _ingest(progress: Progress, home: Home) -> None:
-    for first, last in days_to_materialise(
-        ready_lake(home), pending_days(home), AssetSettings.from_environment().first_date
-    ):
+    for first, last in days_to_ingest(home, ready_lake(home)):
         run_with_progress(progress, "ingest", f"Assets of {first} to {last}", (first, last))
 
 

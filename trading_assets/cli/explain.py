@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -106,7 +106,8 @@ class Explainer:
                 raise StateError(
                     "explaining", decision.signal_id,
                     f"the lake holds {stop - start} of the {reference.bar_count} {reference.timeframe} bars it saw from {instant(milliseconds(reference.first_open_at))}",
-                    "ingest those days again: trading materialise ingest",
+                    f"ingest those days again: trading materialise ingest --from {_oldest(decision):%Y-%m-%d} "
+                    f"--to {decision.bar_open_at:%Y-%m-%d} --home {self._home.root}",
                 )  # fmt: skip
         return windows
 
@@ -176,3 +177,8 @@ def explain_day(home: Home, day: date) -> dict[str, Any]:
         "is_identical": not different,
         "different": different,
     }
+
+
+def _oldest(decision: Decision) -> datetime:
+    """Return the open of the oldest bar the decision saw."""
+    return min((one.first_open_at for one in decision.windows if one.first_open_at), default=decision.bar_open_at)

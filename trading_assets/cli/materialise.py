@@ -10,12 +10,12 @@ import click
 from trading_assets.cli.environment import running
 from trading_assets.cli.progress import SCREEN, run_with_progress, steps
 from trading_assets.core.errors import InputError
-from trading_assets.defs.due import days_to_materialise, heard_days, recent_days
+from trading_assets.defs.due import days_before, days_of_job, days_to_ingest, heard_days
 from trading_assets.defs.left_alone import sentences
-from trading_assets.defs.settings import AssetSettings
+from trading_assets.defs.settings import first_date_of
 from trading_assets.defs.tasks import TASKS
+from trading_assets.store.history_days import told_days
 from trading_assets.store.home import Home
-from trading_assets.store.ingestion import pending_days
 from trading_assets.store.lake import Lake
 from trading_assets.store.seals import sealing_lake
 
@@ -33,7 +33,8 @@ def materialise(home: Home, job: str, first: date | None, last: date | None) -> 
         )
     with running(home):
         if first and last and job in PARTITIONED:
-            _check_range(job, first, last)
+            told_days(home)  # the days it reads about have partitions, too
+            _check_range(home, job, first, last)
         with steps() as progress:
             if job not in PARTITIONED:
                 run_with_progress(progress, job, job.capitalize())
@@ -41,9 +42,14 @@ def materialise(home: Home, job: str, first: date | None, last: date | None) -> 
             stretches = [(first, last)] if first and last else _due(home, job)
             if not stretches:
                 SCREEN.print("Nothing has changed since the last run.")
-            for start, end in stretches:
-                run_with_progress(progress, job, f"{job.capitalize()}, {start} to {end}", (start, end))
-        tell_left_alone(home, [job], stretches)
+            done: list[tuple[date, date]] = []
+            while stretches := [one for one in stretches if one not in done]:
+                for start, end in stretches:
+                    run_with_progress(progress, job, f"{job.capitalize()}, {start} to {end}", (start, end))
+                done += stretches
+                # What a run found out may be about days before it: a trade opened long ago has been closed.
+                stretches = [] if first else _due(home, job)
+        tell_left_alone(home, [job], done)
 
 
 def tell_left_alone(home: Home, jobs: Collection[str], stretches: Iterable[tuple[date, date]]) -> None:
@@ -54,21 +60,28 @@ def tell_left_alone(home: Home, jobs: Collection[str], stretches: Iterable[tuple
             SCREEN.print(sentence, soft_wrap=True)
 
 
-def _check_range(job: str, first: date, last: date) -> None:
-    begin, today = AssetSettings.from_environment().first_date, datetime.now(UTC).date()
+def _check_range(home: Home, job: str, first: date, last: date) -> None:
+    begin, today = first_date_of(home), datetime.now(UTC).date()
     if not begin <= first <= last <= today:
         raise InputError(
-            "running", f"job {job}", f"{first} to {last} is no range of days from {begin} to today",
-            "name the first day with --from and the last with --to, or set TRADING_FIRST_DATE for earlier ones",
+            "running", f"job {job}", f"{first} to {last} is no range of days from {begin}, the first on record, to today",
+            "name the first day with --from and the last with --to",
+        )  # fmt: skip
+    if job == "ingest" and (missing := days_before(home, first)):
+        raise InputError(
+            "running", f"job {job}",
+            f"what the decisions of {first} to {last} saw, and the specifications of their symbols, reach back to {len(missing)} "
+            f"days from {missing[0]} on that are not in the lake",
+            f"begin there: trading materialise ingest --from {missing[0]} --to {last} --home {home.root}",
         )  # fmt: skip
 
 
 def _due(home: Home, job: str) -> list[tuple[date, date]]:
-    lake, begin = ready_lake(home), AssetSettings.from_environment().first_date
+    lake = ready_lake(home)
     if job == "ingest":
-        return days_to_materialise(lake, pending_days(home), begin)
+        return days_to_ingest(home, lake)
     today = datetime.now(UTC).date()
-    recent = heard_days(lake, begin, today) if job == "operations" else recent_days(lake, begin)
+    recent = heard_days(home, lake, today) if job == "operations" else days_of_job(home, lake, job)
     return [recent] if recent else []
 
 

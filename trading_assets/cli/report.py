@@ -13,6 +13,9 @@ from trading_assets.core.decisions.breakers import rule_of
 from trading_assets.store.home import Home
 from trading_assets.store.lake import Lake
 
+SHOWN = 20
+"""Differences a person is shown; JSON holds them all."""
+
 
 def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{number} {name}" for name, number in counts.items()) or "none"
@@ -88,10 +91,22 @@ def verify_report(result: dict[str, Any]) -> None:
         *([("Removed", f"{journal['removed_segments']} segments, {journal['removed_records']} records, removed by retention and proved by their receipts")] if journal["removed_segments"] else []),
         *(("Fault", f"{one['segment']} line {one['line']}: expected {one['expectation']}, found {one['observed']}; {one['repair']}") for one in result["faults"]),
         *((name.replace("_", " ").capitalize(), _plain(result[name])) for name in ("features", "windows", "ledger", "untraced_trades") if name in result),
+        *([("Computed again", _computed_again(result["recomputed"]))] if result.get("recomputed") else []),
+        *(("Different", sentence) for sentence in result.get("differences", ())[:SHOWN]),
         ("Not ingested", ", ".join(result["pending_days"]) or "nothing"),
         ("Verdict", "clean" if result["is_clean"] else "NOT clean"),
     ]  # fmt: skip
     pairs("[bold]Verification[/bold]", rows)
+
+
+def _computed_again(done: dict[str, Any]) -> str:
+    whole = len(done["days"]) == done["of_days"]
+    which = (
+        "every day"
+        if whole
+        else f"{len(done['days'])} of {done['of_days']} days ({', '.join(done['days'])}); --thorough: all"
+    )
+    return f"{which}: {len(done['different']) or 'no'} differences"
 
 
 def retain_report(result: dict[str, Any]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +11,7 @@ import polars as pl
 
 from live.floor import measure
 from trading_assets.core.errors import StateError
-from trading_assets.core.trades.ledger import conservation
+from trading_assets.core.trades.ledger import conservation, pnl_events
 from trading_assets.store.home import Home
 from trading_assets.store.journal import verify
 from trading_assets.store.lake import Lake
@@ -76,7 +77,9 @@ def _journal(home: Home) -> dict[str, Any]:
 
 def features(lake: Lake) -> dict[str, int]:
     equal = lake.scan("feature_windows").select(pl.len(), (~pl.col("is_equal")).sum().alias("unequal")).collect()
-    missing = _rows(lake, "signals") - int(equal["len"][0])
+    key = ["tenant", "account", "signal_id"]
+    compared = lake.scan("feature_windows").select(key)
+    missing = int(lake.scan("signals").join(compared, on=key, how="anti").select(pl.len()).collect().item())
     return {"compared": int(equal["len"][0]), "mismatched": int(equal["unequal"][0]) + missing}
 
 
@@ -85,8 +88,12 @@ def windows(lake: Lake) -> dict[str, int]:
     return {"compared": int(equal["len"][0]), "mismatched": int(equal["unequal"][0])}
 
 
-def ledger(lake: Lake) -> dict[str, Any]:
+def ledger(lake: Lake, due: Collection[date] = ()) -> dict[str, Any]:
+    """Count the money; of days that the hourly ledger has still to book, by the events that it will book."""
     deals, events = lake.read("raw_deals"), lake.read("pnl_events")
+    if due:
+        booked = pnl_events(deals).filter(pl.col("date").is_in(list(due))).select(events.columns)
+        events = pl.concat([events.filter(~pl.col("date").is_in(list(due))), booked], how="vertical_relaxed")
     counted = conservation(deals, events, balance_change(lake))
     trade_deals = deals.filter(pl.col("kind").is_in(["BUY", "SELL"])).unique(["tenant", "account", "deal_ticket"])
     return {

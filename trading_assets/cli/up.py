@@ -61,9 +61,8 @@ def up(home: Home, ports: Ports, seed: int) -> None:
     stop = threading.Event()
     for wanted in (signal.SIGINT, signal.SIGTERM):
         signal.signal(wanted, lambda *_: stop.set())
-    today = datetime.now(UTC).date()
     with ExitStack() as stack:
-        stack.enter_context(running(home, today - timedelta(days=2 * HISTORY_DAYS)))
+        stack.enter_context(running(home))
         _prepare(home)
         children = _start(stack, home, ports, seed)
         SCREEN.print(_welcome(home, ports))

@@ -5,7 +5,8 @@ Pure checks over frames like those of `core.integrity`, and what tells of a tabl
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Collection, Sequence
+from datetime import date, timedelta
 
 import polars as pl
 
@@ -76,6 +77,18 @@ def labelled_candidates_are_learned(labels: pl.DataFrame, dataset: pl.DataFrame)
                  "{count} have none, such as {first}", "add the rows of that day to the dataset"),
         *_by_day(dataset.join(labels, on=key, how="anti"), dataset, kept, "labels", "a label behind each of {all} rows",
                  "{count} have none, such as {first}", "label the candidates of that day again"),
+    ]  # fmt: skip
+
+
+def curves_have_no_gaps(table: str, days: Sequence[date], due: Collection[date]) -> list[Difference]:
+    """From its first day to its last, a curve has rows on every day, market or not; days that are still to be made are no gap."""
+    there = set(days)
+    every = (min(there) + timedelta(days=number) for number in range((max(there) - min(there)).days)) if there else ()
+    return [
+        about_table("curves_have_no_gaps", table, day, "a row of every day between the first and the last", "none",
+                    "make the day's rows again from deals and marks")
+        for day in every
+        if day not in there and day not in due
     ]  # fmt: skip
 
 

@@ -44,6 +44,7 @@ LADDERS: Mapping[str, tuple[Action, ...]] = {
     "no_cent_is_lost": ("rebuild", "ask_deals"),
     "labelled_candidates_are_learned": ("rebuild",),
     "labels_are_complete": ("rebuild",),
+    "curves_have_no_gaps": ("rebuild",),
 }
 """What is tried on a finding of each check, one attempt after the other. A check that is not here is a person's."""
 

@@ -17,8 +17,10 @@ from trading_assets.core.integrity import Difference
 from trading_assets.core.tables import TABLES
 from trading_assets.core.trades.ledger import conservation
 from trading_assets.defs.due import RANGE_TAGS
+from trading_assets.defs.follow_ups import days_left
 from trading_assets.defs.partitions import LATE_DAYS
 from trading_assets.defs.resources import Storage
+from trading_assets.store.dataset_versions import is_held
 from trading_assets.store.ingestion import marked_reached
 from trading_assets.store.lake import Lake
 
@@ -170,6 +172,8 @@ def _labelled(storage: Storage, days: Days) -> list[Difference]:
 
 def _learned(storage: Storage, days: Days) -> list[Difference]:  # noqa: ARG001 - the logs tell which days to read
     lake = storage.lake
+    if is_held(lake):
+        return []  # A person rolled it back: that it lacks rows is meant.
     labels, rows = lake.rows_by_date("labels"), lake.rows_by_date("learning_dataset")
     unequal = [day for day in labels.keys() | rows.keys() if labels.get(day) != rows.get(day)]
     # The hourly job adds the rows right after the labels.
@@ -178,6 +182,18 @@ def _learned(storage: Storage, days: Days) -> list[Difference]:  # noqa: ARG001 
     key = [*OWNER, "date", "idea_id"]
     ideas, learned = (lake.scan(name, dates=unequal).select(key).collect() for name in ("labels", "learning_dataset"))
     return completeness.labelled_candidates_are_learned(ideas, learned)
+
+
+CURVES_OF_DAYS = ("equity_daily", "strategy_daily", "tenant_daily")
+
+
+def _curves(storage: Storage, days: Days) -> list[Difference]:  # noqa: ARG001 - the tables' logs tell which days there are
+    due = days_left(storage.home, storage.lake, "curves")  # what the hourly job has still to make is no gap
+    return [
+        gap
+        for table in CURVES_OF_DAYS
+        for gap in completeness.curves_have_no_gaps(table, storage.lake.dates(table), due)
+    ]
 
 
 def _silence(storage: Storage, days: Days) -> list[Difference]:
@@ -215,6 +231,7 @@ CHECK_LIST: tuple[Check, ...] = (
     Check("outcomes_equal_trades", "trades", ("outcomes",), _told_alike),
     Check("no_cent_is_lost", "pnl_events", ("raw_deals", "raw_accounts"), _conserved),
     Check("money_has_a_rate", "equity_daily", (), _rated),
+    Check("curves_have_no_gaps", "equity_daily", ("strategy_daily", "tenant_daily"), _curves),
     Check("labels_are_complete", "labels", ("candidates", "bars"), _labelled),
     Check("labelled_candidates_are_learned", "learning_dataset", ("labels",), _learned),
     Check("keys_are_unique", "learning_dataset", (), _keys),

@@ -18,12 +18,13 @@ from trading_assets.core.tables import REGISTRY_DATE, REGISTRY_OWNER, TABLES
 from trading_assets.core.trades.forward_returns import forward_returns as returns_of
 from trading_assets.core.trades.label_definition import LabelCosts, LabelDefinition, costs_of
 from trading_assets.core.trades.labels import DEFINITION, label_candidates
+from trading_assets.defs.follow_ups import following
 from trading_assets.defs.left_alone import LABEL_DAYS, days_to_make
 from trading_assets.defs.partitions import chunks, dates_of
 from trading_assets.defs.plots import results_figure
 from trading_assets.defs.resources import Storage
 from trading_assets.defs.table_asset import conform, is_shown, materialised, picture, table_asset, whole_table_asset
-from trading_assets.store.dataset_versions import record_version, summaries
+from trading_assets.store.dataset_versions import is_held, record_version, summaries
 from trading_assets.store.journal import read_records
 from trading_assets.store.lake import Lake
 
@@ -99,6 +100,7 @@ def label_definitions(storage: Storage) -> dg.MaterializeResult[Any]:
 
 
 @table_asset("labels", ["candidates", "bars", "raw_quotes", "label_definitions"], group_name="labels")
+@following("labels")
 def labels(context: dg.AssetExecutionContext, storage: Storage) -> dg.MaterializeResult[Any]:
     rows = waiting = 0
     days_asked, said = days_to_make(storage.lake, "labels", dates_of(context))
@@ -114,6 +116,7 @@ def labels(context: dg.AssetExecutionContext, storage: Storage) -> dg.Materializ
 
 
 @table_asset("forward_returns", ["signals", "bars", "label_definitions"], group_name="labels")
+@following("forward_returns")
 def forward_returns(context: dg.AssetExecutionContext, storage: Storage) -> dg.MaterializeResult[Any]:
     rows = 0
     for days in chunks(dates_of(context)):
@@ -167,6 +170,9 @@ def revised_rows(lake: Lake) -> pl.DataFrame:
 )
 def learning_dataset(context: dg.AssetExecutionContext, storage: Storage) -> dg.MaterializeResult[Any]:
     lake = storage.lake
+    if is_held(lake):
+        context.log.warning("the dataset was rolled back and stays so: no row enters it until `trading dataset resume`")
+        return materialised(None, 0, rows_in=0, delta_version=lake.version("learning_dataset"))
     entering = new_labels(lake)
     for days in chunks(sorted(set(entering["date"]))):
         fresh = entering.filter(pl.col("date").is_in(days))

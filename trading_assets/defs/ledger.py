@@ -27,6 +27,7 @@ from trading_assets.core.trades.currencies import (
 )
 from trading_assets.core.trades.equity import ACCOUNT, DAY, RULES_ONLY, Curve, midnight
 from trading_assets.core.trades.performance import daily_performance
+from trading_assets.defs.follow_ups import following
 from trading_assets.defs.partitions import chunks, dates_of, with_late
 from trading_assets.defs.plots import equity_figure
 from trading_assets.defs.resources import Storage
@@ -57,6 +58,7 @@ _DEAL = (
 
 
 @table_asset("pnl_events", ["raw_deals"])
+@following("pnl_events")
 def pnl_events(context: dg.AssetExecutionContext, storage: Storage) -> dg.MaterializeResult[Any]:
     days = dates_of(context)
     # A correction is told against what was known before, however long ago.
@@ -188,6 +190,7 @@ def _stretch(first: date, last: date) -> list[date]:
     description="What the money of accounts, strategies and tenants did, by the minute and by the day.",
 )
 @counting
+@following("curves")
 def curves(context: dg.AssetExecutionContext, storage: Storage) -> Iterator[dg.MaterializeResult[Any]]:
     days, lake = dates_of(context), storage.lake
     books = _Books.read(lake)
@@ -220,6 +223,7 @@ def curves(context: dg.AssetExecutionContext, storage: Storage) -> Iterator[dg.M
 
 
 @table_asset("performance_daily", ["raw_deals", "signals", "outcomes"])
+@following("performance_daily")
 def performance_daily(context: dg.AssetExecutionContext, storage: Storage) -> dg.MaterializeResult[Any]:
     days, lake = dates_of(context), storage.lake
     known = ledger.distinct_deals(lake.read("raw_deals", columns=_DEAL))

@@ -3,8 +3,9 @@
 What a bar or a regime is lives in `core.market.bars` and `core.features.regimes`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
+from functools import wraps
 from typing import Any
 
 import dagster as dg
@@ -19,7 +20,7 @@ from trading_assets.defs.left_alone import days_to_make
 from trading_assets.defs.partitions import chunks, dates_of, with_late
 from trading_assets.defs.resources import Storage
 from trading_assets.defs.table_asset import conform, materialised, table_asset
-from trading_assets.store.ingestion import marked_reached
+from trading_assets.store.ingestion import mark_history, marked_reached
 from trading_assets.store.lake import Lake
 
 TIMEFRAMES = ("M1", "M5", "M15", "M30", "H1", "H4", "D1")
@@ -85,12 +86,47 @@ def _bars_of_symbol(
     return levels
 
 
+def without_specification(lake: Lake, days: Sequence[date]) -> list[str]:
+    """Say of which symbols the days have quotes that make no bars, since no specification of them is in the lake."""
+    quoted = lake.scan("raw_quotes", dates=list(days)).group_by(OWNER).len().collect()
+    known = points(lake)
+    return [
+        f"{count} quotes of {symbol} make no bars: the lake has no specification of it for {tenant}/{account}; "
+        "ingest the days from the first of the journal on, for the terminal tells it when it connects"
+        for tenant, account, symbol, count in quoted.sort(OWNER).iter_rows()
+        if (tenant, account, symbol) not in known
+    ]
+
+
+def history_of(lake: Lake, days: Sequence[date]) -> dict[date, int]:
+    """Return how many bars of the terminal's history the lake has of the days, whenever they were told."""
+    told = lake.scan("raw_bars", since=min(days)).filter(pl.col("source") == "history")
+    opened = told.select(day=pl.col("open_at").dt.date()).filter(pl.col("day").is_in(list(days)))
+    return dict(opened.group_by("day").len().collect().iter_rows())
+
+
+def _marking(write: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate the asset of bars: history that was there when it began has reached its days when it ends."""
+
+    @wraps(write)
+    def written(context: dg.AssetExecutionContext, storage: Storage) -> Any:
+        told = history_of(storage.lake, dates_of(context))
+        result = write(context, storage)
+        mark_history(storage.home, told)
+        return result
+
+    return written
+
+
 @table_asset("bars", ["raw_quotes", "raw_bars", "raw_symbol_specs"])
+@_marking
 def bars(context: dg.AssetExecutionContext, storage: Storage) -> dg.MaterializeResult[Any]:
     rows = 0
     days_asked, said = days_to_make(storage.lake, "bars", dates_of(context))
     if said:
         context.log.warning(said)
+    for sentence in without_specification(storage.lake, days_asked):
+        context.log.warning(sentence)
     for days in chunks(days_asked):
         frame = bars_of_days(storage.lake, days, marked_reached(storage.home))
         storage.lake.overwrite_dates("bars", frame, days)

@@ -11,6 +11,7 @@ import dagster as dg
 import polars as pl
 
 from trading_assets.core.health import heartbeats, system_health
+from trading_assets.defs.follow_ups import following
 from trading_assets.defs.left_alone import days_to_make
 from trading_assets.defs.partitions import chunks, dates_of
 from trading_assets.defs.resources import Storage
@@ -25,6 +26,7 @@ def _since_last_heard(lake: Lake, name: str, days: list[date]) -> pl.DataFrame:
 
 
 @table_asset("system_health", ["raw_component_states", "raw_daemon_heartbeats"])
+@following("system_health")
 def system_health_asset(context: dg.AssetExecutionContext, storage: Storage) -> dg.MaterializeResult[Any]:
     lake, now, rows, rows_in = storage.lake, datetime.now(UTC), 0, 0
     days_asked, said = days_to_make(lake, "system_health", dates_of(context))

@@ -28,14 +28,16 @@ from trading_assets.core.records.record import Record
 from trading_assets.core.repairs import ACTION_WORDS, COUNTED, ONCE, Attempt, Plan, is_exhausted, plans
 from trading_assets.core.tables import TABLES
 from trading_assets.defs.checks import CHECK_LIST, Check, Days
+from trading_assets.defs.dataset import learning_dataset
 from trading_assets.defs.journal_watch import chain_faults, days_on_disk
 from trading_assets.defs.ops import OPS_ACCOUNT, OPS_TENANT, write_ops
 from trading_assets.defs.partitions import LATE_DAYS
-from trading_assets.defs.rehearsal import makers_behind
+from trading_assets.defs.rehearsal import make_whole, makers_behind
 from trading_assets.defs.resources import Storage
 from trading_assets.defs.table_asset import conform
 from trading_assets.defs.table_watch import MOST_DAYS, TableWatch, repair_record
 from trading_assets.store.control import Command, put_command
+from trading_assets.store.dataset_versions import DATASET, record_version
 from trading_assets.store.files import replace_atomically
 from trading_assets.store.job_health import read_jobs
 from trading_assets.store.lake import UNREADABLE, first_line
@@ -228,6 +230,10 @@ class _Look:
                 return self._ask(plan)
             if one.day is not None and makers_behind(one.table):
                 return self._back_to_the_journal(one.table, one.day, one.check)
+            if one.table == DATASET:
+                make_whole(learning_dataset, self._storage.home, self._storage.lake)
+                record_version(self._storage.lake)
+                return ""
             return (
                 self._all_deals_again(one.check)
                 if one.check == "no_cent_is_lost"
@@ -253,10 +259,12 @@ class _Look:
         return self._held[table, day]
 
     def _all_deals_again(self, check: str) -> str:
-        """Hold every day with deals against the journal, and what is made of those that were wrong."""
-        watch, raw = self._watch(), makers_behind("raw_deals")[0]
-        for day in self._storage.lake.dates("raw_deals"):
-            watch.hold(raw, day, Suspicion("raw_deals", day, f"{check} says so", is_lost=False, is_guess=True))
+        """Hold every day with deals against the journal, its events against its deals, and what is made of those that were wrong."""
+        watch = self._watch()
+        for table in ("raw_deals", "pnl_events"):
+            maker = makers_behind(table)[-1]
+            for day in sorted({*self._storage.lake.dates("raw_deals"), *self._storage.lake.dates(table)}):
+                watch.hold(maker, day, Suspicion(table, day, f"{check} says so", is_lost=False, is_guess=True))
         if watch.mended_days("raw_deals"):
             watch.follow()
         watch.end()

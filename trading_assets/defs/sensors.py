@@ -11,7 +11,7 @@ import dagster as dg
 
 from trading_assets.defs.dead_runs import DIED, end_dead_runs, is_tried_again
 from trading_assets.defs.decay import decay_alarms
-from trading_assets.defs.due import days_to_materialise, heard_days, range_tags, recent_days
+from trading_assets.defs.due import days_of_job, days_to_ingest, heard_days, range_tags
 from trading_assets.defs.job_watch import held_back, record_death, watch_jobs
 from trading_assets.defs.learning import TRIGGER_TAG
 from trading_assets.defs.ops import HERE_TAG, alert, record_transforms
@@ -20,7 +20,6 @@ from trading_assets.defs.retraining import RETRAIN, record_failure, why_failed
 from trading_assets.defs.settings import AssetSettings
 from trading_assets.defs.tasks import TASKS, Task
 from trading_assets.store.home import Home
-from trading_assets.store.ingestion import pending_days
 from trading_assets.store.job_health import note_nothing_due
 from trading_assets.store.lake import Lake
 from trading_assets.store.policy import read_policy
@@ -53,13 +52,13 @@ def _occupied(instance: dg.DagsterInstance, home: Home, job: str, at: datetime) 
 def _requests(task: Task, storage: Storage) -> list[dg.RunRequest]:
     match task.job:
         case "ingest":
-            stretches = days_to_materialise(storage.lake, pending_days(storage.home), SETTINGS.first_date)
+            stretches = days_to_ingest(storage.home, storage.lake)
             return [dg.RunRequest(tags=range_tags(first, last)) for first, last in stretches]
         case "ledger" | "dataset":
-            days = recent_days(storage.lake, SETTINGS.first_date)
+            days = days_of_job(storage.home, storage.lake, task.job)
             return [dg.RunRequest(tags=range_tags(*days))] if days else []
         case "operations":
-            heard = heard_days(storage.lake, SETTINGS.first_date, datetime.now(UTC).date())
+            heard = heard_days(storage.home, storage.lake, datetime.now(UTC).date())
             return [dg.RunRequest(tags=range_tags(*heard))] if heard else []
         case "retrain":
             return [dg.RunRequest(tags={TRIGGER_TAG: "daily at 02:00 UTC"})]

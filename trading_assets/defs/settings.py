@@ -1,7 +1,7 @@
 """The one place of this half that reads the environment.
 
 TRADING_HOME            folder everything lives under; default var/ in the current folder
-TRADING_FIRST_DATE      first daily partition; default: the earliest day of the journal, or DEFAULT_FIRST_DATE
+TRADING_FIRST_DATE      first daily partition where it is to be earlier than the first day the home's journals are about
 TRADING_MLFLOW_URL      tracking backend of MLflow, set by `trading`
 TRADING_DATABASE_URL    a PostgreSQL of your own, which other homes and machines may use, too
 TRADING_REPORTING_CURRENCY   currency in which a tenant's accounts are added up; default: that of its first account
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from trading_assets.core.errors import InputError
+from trading_assets.store.history_days import first_day
 from trading_assets.store.home import Home, home_at
 
 DEFAULT_FIRST_DATE = date(2026, 1, 1)
@@ -37,7 +38,7 @@ class AssetSettings:
         home = home_at(os.environ.get("TRADING_HOME", "var"))
         return cls(
             home=home,
-            first_date=_first_date(os.environ.get("TRADING_FIRST_DATE"), home),
+            first_date=first_date_of(home),
             mlflow_url=os.environ.get("TRADING_MLFLOW_URL", ""),
             retrain_rows=_count("TRADING_RETRAIN_ROWS", 5000),
             reporting_currency=os.environ.get("TRADING_REPORTING_CURRENCY", ""),
@@ -52,13 +53,18 @@ def _count(name: str, default: int) -> int:
     return int(text)
 
 
-def _first_date(text: str | None, home: Home) -> date:
+def first_date_of(home: Home) -> date:
+    """Return the first day of a home's partitions as it is now: no day its journals are about lies before it.
+
+    Raises InputError for a date in the environment that is none.
+    """
+    found, text = first_day(home), os.environ.get("TRADING_FIRST_DATE")
     if text:
         try:
-            return date.fromisoformat(text)
+            named = date.fromisoformat(text)
         except ValueError as error:
             raise InputError(
                 "reading", "TRADING_FIRST_DATE", f"{text!r} is not a date", "write it as 2026-01-31"
             ) from error
-    days = sorted(path.name.removeprefix("date=") for path in home.raw.glob("tenant=*/account=*/stream=*/date=*"))
-    return date.fromisoformat(days[0]) if days else DEFAULT_FIRST_DATE
+        return min(named, found or named)
+    return found or DEFAULT_FIRST_DATE

@@ -21,7 +21,7 @@ from trading_assets.defs import dataset, transforms, windows
 from trading_assets.defs.left_alone import beyond_making
 from trading_assets.defs.rehearsal import RUN_ID, Maker, make, make_whole, makers, rehearse
 from trading_assets.defs.resources import Storage
-from trading_assets.store.dataset_versions import DATASET, record_version
+from trading_assets.store.dataset_versions import DATASET, is_held, record_version
 from trading_assets.store.dropped_days import dropped_days
 from trading_assets.store.ingestion import (
     grown_days,
@@ -392,7 +392,9 @@ class TableWatch:
         is_lost = any(one.is_lost for one in suspicions)
         difference = _about_registry(table, suspicions, is_lost=is_lost)
         self.found.append(difference)
-        for plan in self._planned(difference) if table in _ADDED_AGAIN else ():
+        # Rows of a dataset that was rolled back are those a person chose: they are brought back, never added anew.
+        is_held_back = table == DATASET and is_lost and is_held(lake)
+        for plan in self._planned(difference) if table in _ADDED_AGAIN and not is_held_back else ():
             try:
                 self._bring_back(table, plan)
                 trouble = "; ".join(one.problem for one in lake.suspicions(table))

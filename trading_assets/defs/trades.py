@@ -1,7 +1,7 @@
 """The trades stage: orders in their latest state, trades and holdings from deals, marks and outcomes as journalled.
 
 What an order's life or an outcome is lives in `core.trades`. A trade rests in the partition of the day it was opened
-and is written again while it is open: `tasks.days_to_materialise` starts at the oldest open trade.
+and is written again while it is open: `defs.due` and `defs.follow_ups` say when.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ import polars as pl
 
 from trading_assets.core.tables import TABLES
 from trading_assets.core.trades.ledger import IS_TRADE, distinct_deals
+from trading_assets.defs.follow_ups import following
 from trading_assets.defs.partitions import chunks, dates_of
 from trading_assets.defs.resources import Storage
 from trading_assets.defs.table_asset import conform, materialised, table_asset
@@ -95,6 +96,7 @@ def _ideas(lake: Lake, days: Sequence[date]) -> pl.DataFrame:
 
 
 @table_asset("trades", ["raw_deals", "orders", "candidates", "outcomes"])
+@following("trades")
 def trades(context: dg.AssetExecutionContext, storage: Storage) -> dg.MaterializeResult[Any]:
     rows = still_open = 0
     for days in chunks(with_revised(storage.lake, "trades", dates_of(context))):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -69,7 +69,28 @@ def recorded_versions(lake: Lake) -> list[DatasetVersion]:
     return found
 
 
-def record_version(lake: Lake, *, restored: int | None = None) -> DatasetVersion:
+def is_held(lake: Lake) -> bool:
+    """Whether the dataset was rolled back and nobody has said since that it may grow again: no row enters it then."""
+    recorded = lake.read(VERSIONS, columns=["delta_version", "operation"]).sort("delta_version")
+    by_person = recorded.filter(pl.col("operation").is_in(["rollback", "resume"]))["operation"]
+    return len(by_person) > 0 and by_person[-1] == "rollback"
+
+
+def resume(lake: Lake) -> DatasetVersion:
+    """Let rows enter a dataset that was rolled back. Raises InputError for one that was not."""
+    if not is_held(lake):
+        raise InputError(
+            "resuming", "the dataset", "it is not rolled back", "nothing is to be done: it grows each hour"
+        )
+    # What it holds now is what it was rolled back to: a version of its own says that a person has resumed it.
+    chosen = next(one.restored for one in reversed(recorded_versions(lake)) if one.restored is not None)
+    lake.restore(DATASET, chosen)
+    return record_version(lake, operation="resume")
+
+
+def record_version(
+    lake: Lake, *, restored: int | None = None, operation: Literal["resume"] | None = None
+) -> DatasetVersion:
     """Record the dataset's present version, hashing only the days whose files differ from the last recorded one.
 
     A version that is recorded already is returned as it is.
@@ -89,7 +110,7 @@ def record_version(lake: Lake, *, restored: int | None = None) -> DatasetVersion
     is_revised = before is not None and bool(changed) and rows == before.rows
     made = DatasetVersion(
         version=version,
-        operation="rollback" if restored is not None else "revise" if is_revised else "append",
+        operation="rollback" if restored is not None else operation or ("revise" if is_revised else "append"),
         restored=restored,
         committed_at=lake.committed_at(DATASET, version),
         rows=rows,
@@ -146,7 +167,10 @@ def difference(lake: Lake, earlier: int, later: int) -> Difference:
 
 
 def rollback(lake: Lake, number: int) -> DatasetVersion:
-    """Make a new version whose content is that of a recorded one; return it. Raises InputError for an unknown one."""
+    """Make a new version whose content is that of a recorded one; return it. Raises InputError for an unknown one.
+
+    It stays so until `resume`: neither the hourly job nor the self-check adds a row to it.
+    """
     record_version(lake)
     target = find_version(recorded_versions(lake), number)
     lake.restore(DATASET, number)

@@ -1,7 +1,8 @@
 """How far the lake has followed the journals: which days have grown since they were last ingested.
 
 A day's mark is the number of bytes of its segments before compression, with those that retention removed since
-(`journal_sizes`). Ingestion overwrites whole days, so doing one again is harmless, and a lost mark costs work, never data.
+(`journal_sizes`); a day that a terminal's history tells of is marked with the number of bars told of it (`history_days`).
+Ingestion overwrites whole days, so doing one again is harmless, and a lost mark costs work, never data.
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ from trading_assets.core.errors import StateError
 from trading_assets.core.records.codec import decode_record
 from trading_assets.core.records.record import Stream
 from trading_assets.store.files import replace_atomically
+from trading_assets.store.history_days import told_days
 from trading_assets.store.home import Home
 from trading_assets.store.journal import read_groups
 from trading_assets.store.journal_sizes import day_sizes, removed_days
 from trading_assets.store.under_way import unfinished_days
+
+HISTORY = "history"
+"""Name of the marks of days that history told of, beside those of the streams."""
 
 
 def _marks(home: Home) -> dict[str, dict[str, int]]:
@@ -99,15 +104,29 @@ def pending_days(home: Home) -> list[date]:
     return sorted(grown_days(home) | unfinished_days(home))
 
 
-def grown_days(home: Home) -> set[date]:
+def grown_days(home: Home, streams: Collection[Stream] = ("market", "trading", "ops")) -> set[date]:
     """Return the days whose journals have grown since they were ingested."""
     marks = _marks(home)
     pending: set[date] = set()
-    streams: tuple[Stream, ...] = ("market", "trading", "ops")
     for stream in streams:
         known = marks.get(stream, {})
         pending |= {day for day, size in day_sizes(home.raw, stream).items() if known.get(day.isoformat()) != size}
     return pending
+
+
+def pending_history(home: Home) -> set[date]:
+    """Return the days of which a terminal's history tells more than was made into bars: any day, however long ago."""
+    made = _marks(home).get(HISTORY, {})
+    return {day for day, bars in told_days(home).items() if made.get(day.isoformat(), 0) != bars}
+
+
+def mark_history(home: Home, bars: Mapping[date, int]) -> None:
+    """Remember how many bars of history were there when the days' bars were made."""
+    marks = _marks(home)
+    told = {day.isoformat(): count for day, count in bars.items() if count}
+    if told.items() - marks.get(HISTORY, {}).items():
+        marks.setdefault(HISTORY, {}).update(told)
+        replace_atomically(home.cursors / "ingestion.json", json.dumps(marks, sort_keys=True).encode())
 
 
 def stretches(days: Collection[date]) -> list[tuple[date, date]]:

@@ -60,14 +60,15 @@ def explain(signal_id: str | None, day: datetime | None, home: str | None, as_js
 
 
 @trading.command()
+@click.option("--thorough", is_flag=True, help="Compute every day again instead of a sample.")
 @HOME
 @JSON
-def verify(home: str | None, as_json: bool) -> None:
-    """Check the journal's chain, and hold the lake against it."""
+def verify(thorough: bool, home: str | None, as_json: bool) -> None:
+    """Check the journal's chain, and compute the lake again from it."""
     from trading_assets.cli.report import verify_report
     from trading_assets.cli.verify import verify as check
 
-    result = check(existing(home))
+    result = check(existing(home), is_thorough=thorough)
     answer(result, as_json, verify_report)
     if not result["is_clean"]:
         sys.exit(1)

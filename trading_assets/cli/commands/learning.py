@@ -9,7 +9,7 @@ from trading_assets.cli.root import HOME, JSON, answer, existing, trading
 
 @trading.group()
 def dataset() -> None:
-    """The versions of the learning dataset: list them, compare two, go back to one."""
+    """The versions of the learning dataset: list them, compare two, go back to one, go on."""
 
 
 @dataset.command("versions")
@@ -39,10 +39,20 @@ def dataset_diff(earlier: int, later: int, home: str | None, as_json: bool) -> N
 @HOME
 @JSON
 def dataset_rollback(version: int, home: str | None, as_json: bool) -> None:
-    """Make a new version with the content of an old one. Nothing is deleted."""
+    """Make a new version with the content of an old one, and keep it so. Nothing is deleted."""
     from trading_assets.cli.dataset import rollback_report, rolled_back
 
     answer(rolled_back(existing(home), version), as_json, rollback_report)
+
+
+@dataset.command("resume")
+@HOME
+@JSON
+def dataset_resume(home: str | None, as_json: bool) -> None:
+    """Let new rows enter a dataset that was rolled back."""
+    from trading_assets.cli.dataset import resume_report, resumed
+
+    answer(resumed(existing(home)), as_json, resume_report)
 
 
 @trading.command()

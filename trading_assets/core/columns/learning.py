@@ -213,7 +213,9 @@ dataset_versions = table(
     "only the days that differ from the version before. Append-only. Filed under one date.",
     (
         count("delta_version", "Version of the table learning_dataset.", "version", "lake"),
-        text("operation", "What made it.", "store.dataset_versions", allowed=("append", "revise", "rollback")),
+        text(
+            "operation", "What made it.", "store.dataset_versions", allowed=("append", "revise", "rollback", "resume")
+        ),
         count(
             "restored_version",
             "Version whose content a rollback brought back; null otherwise.",
