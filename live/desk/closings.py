@@ -108,8 +108,9 @@ class Closings:
         """Whether a bar that closed now is too old to be traded: it closed while the connection was down, or long ago."""
         if is_late or self.is_lockstep:
             return is_late
-        # By the terminal's clock: an exit must not be late because this computer's is wrong.
-        return self._recorder.clock.now() + self._account.rule.offset - bar.close_at > self._in_time
+        # By either clock: an exit must not be late because this computer's is ahead, or was until a moment ago.
+        ahead = min(self._account.rule.offset, timedelta(0))
+        return self._recorder.clock.now() + ahead - bar.close_at > self._in_time
 
     def _skip(self, symbol: str, bar: BarValues) -> None:
         """Leave a late bar undecided, for good: it is on record, and a gap is absent, it is not decided later."""
