@@ -72,6 +72,17 @@ async def test_ingestion_takes_the_days_that_have_grown_and_the_day_before(
     assert tick(graph, instance, home, "ingest").run_requests == []
 
 
+async def test_days_that_lie_apart_are_a_run_for_each_stretch(
+    graph: dg.Definitions, instance: dg.DagsterInstance, home: Home, record_of: Callable[..., Any]
+) -> None:
+    async with Journal.open(home.raw, "test") as journal:
+        for at in (AT, AT + timedelta(days=10)):
+            await journal.append([record_of(Quote, tenant="t", account="a", event_at=at, known_at=at)])
+    requests = tick(graph, instance, home, "ingest").run_requests
+    assert [request.tags[RANGE_TAGS[0]] for request in requests] == ["2026-01-08", "2026-01-18"]
+    assert len({request.run_key for request in requests}) == 2
+
+
 @pytest.mark.parametrize("status", [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
 def test_a_job_that_still_runs_waits_for_the_next_tick(
     graph: dg.Definitions, instance: dg.DagsterInstance, home: Home, status: dg.DagsterRunStatus

@@ -76,7 +76,9 @@ def _schedule(task: Task) -> dg.ScheduleDefinition:
         if reason := _in_the_way(context.instance, storage.home, task.job, now):
             return dg.SkipReason(reason)
         if requests := _requests(task, storage):
-            return requests
+            # Dagster refuses several requests of one tick that have no keys; one used before would start nothing.
+            tick = f"{task.job}-{now:%Y-%m-%dT%H:%M}"
+            return [one.with_replaced_attrs(run_key=f"{tick}-{number}") for number, one in enumerate(requests)]
         note_nothing_due(storage.home, task.job, now)
         return dg.SkipReason("nothing has changed.")
 
