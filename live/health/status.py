@@ -13,6 +13,7 @@ from live.desk.commands import Inbox
 from live.desk.desk import Desk
 from live.health.components import MOST_QUIET_S, MOST_UNSYNCED_S, Component, Seen, Standing, missing
 from live.trading.measures import Histogram, quantile
+from live.trading.refused_orders import EXITS
 from trading_assets import __version__
 from trading_assets.core.market.sessions import is_market_open
 from trading_assets.store.journal import Journal
@@ -131,6 +132,9 @@ def _quiet(desk: Desk) -> str:
 def _trader(desk: Desk) -> Seen:
     trader, fault = desk.account.trader, desk.account.recorder.fault
     trouble = f"decisions cannot be made durable: {fault}" if fault else ""
+    stuck = [kept for kept in desk.account.books.risk.kept if kept.state.breaker == EXITS]
+    if stuck and not trouble:
+        trouble = f"a position of {stuck[0].symbol} cannot be closed: {stuck[0].state.cause}"
     return Seen("trader", trader.decisions, trader.failures, f"{desk.account.sender.orders_sent} orders sent", trouble)
 
 

@@ -163,6 +163,7 @@ class Reconciliation:
             if trade is not None and trade.is_open:
                 self._protector.look(facts, trade, asked_at)
         self._see_unowned(snapshot)
+        self._sender.refused.compare(snapshot.positions)
         differences = self._differences(snapshot)
         self._differed = self._differed + 1 if differences else 0
         self.searches += 1

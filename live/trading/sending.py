@@ -15,6 +15,7 @@ from live.bridge.link import Link
 from live.market.feed import Feed, LastQuote
 from live.recorder import Recorder
 from live.trading.frames import cancel_command, command, entry_problem
+from live.trading.refused_orders import RefusedOrders
 from trading_assets.core.decisions.breakers import rule_of
 from trading_assets.core.messages import CancelCommand, SignalNotice
 from trading_assets.core.records.decisions import Decision
@@ -43,6 +44,7 @@ class Sender:
         self._again: list[Intent] = []
         self.link: Link | None = None
         """The terminal that is connected."""
+        self.refused = RefusedOrders(recorder, books)
         self.orders_sent = 0
 
     def quote(self, symbol: str) -> LastQuote | None:
@@ -240,6 +242,8 @@ class Sender:
             if record is None:
                 continue
             self._recorder.buffer([record])
+            if intent.sends and why != _CLOSED:
+                self.refused.failed(record)
             if record.purpose == "OPEN":
                 self._books.trades.give_up(record.trade_id)
             else:

@@ -125,6 +125,8 @@ class Settlement:
 
     def came_to_nothing(self, intent: Intent) -> None:
         """An order ended without a fill."""
+        if not intent.order.filled_lots:
+            self._sender.refused.failed(intent.order)
         if intent.order.purpose == "OPEN":
             self._books.trades.give_up(intent.order.trade_id)
         else:
@@ -327,6 +329,7 @@ class Settlement:
         changes: dict[str, object] = {"filled_lots": filled, "order_ticket": deal.order_ticket}
         if order.purpose == "OPEN":
             changes["position_id"] = deal.position_id
+            self._sender.refused.entered(order.symbol)
         record = self._books.orders.advance(
             intent, Filled(filled, order.volume_lots), f"filled {filled} of {order.volume_lots} lots", **changes
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from odd_terminal import OddTerminal, odd_terminal_at
-from scripted_terminal import EAGER, START, RunningDaemon, daemon_at, records, settings_text
+from scripted_terminal import BAR, EAGER, START, RunningDaemon, daemon_at, records, settings_text
 
 from trading_assets.core.ids import magic
 from trading_assets.core.market.timeframes import to_ms
@@ -20,8 +20,10 @@ from trading_assets.core.messages import (
     DealFacts,
     DealUpdate,
     OrderCommand,
+    OrderUpdate,
     PositionFacts,
     PositionUpdate,
+    Processed,
 )
 from trading_assets.core.records.operations import Finding
 from trading_assets.core.records.trading import BreakerEvent, Deal, Order, Outcome, Protection
@@ -219,6 +221,68 @@ async def test_a_position_whose_journal_is_lost_is_closed_when_its_time_is_over_
     assert [finding.subject for finding in findings] == ["position 91", "position 92"]
     tripped = {(event.breaker, event.symbol) for event in records(home, BreakerEvent) if event.change == "trip"}
     assert ("unknown_position", "EURUSD") in tripped
+
+
+# --- refused again and again -----------------------------------------------------------------------------------------------
+
+
+def changes_of(home: Path, breaker: str) -> list[tuple[str, str]]:
+    return [(one.change, one.symbol) for one in records(home, BreakerEvent) if one.breaker == breaker]
+
+
+async def refusing_bar(terminal: OddTerminal, retcode: int) -> None:
+    """Play one bar; what is sent is refused."""
+    sent, end = len(terminal.orders), terminal.now + BAR
+    await terminal.quotes(terminal.now, end)
+    seq = await terminal.heartbeat(end)
+    await terminal.until((OrderCommand, CloseCommand, Processed))
+    for order in terminal.orders[sent:]:
+        await terminal.send(OrderUpdate, request_id=order.request_id, retcode=retcode, order=None, comment="no")
+    if len(terminal.orders) > sent:
+        await terminal.until(Processed, lambda message: message.upto_seq >= seq)
+
+
+@pytest.mark.parametrize("retcode", [10017, 10006, 10030])
+async def test_an_exit_refused_again_and_again_is_told_and_stops_its_symbol_until_it_is_closed(
+    home: Path, retcode: int
+) -> None:
+    async with holding(home) as (_, terminal, held):
+        terminal.fills_orders = False
+        for _ in range(4):
+            await refusing_bar(terminal, retcode)
+        assert len(closes(terminal)) >= 3, "it is tried at each bar"
+        (finding,) = [one for one in records(home, Finding) if one.check == "live.trading.refused_orders"]
+        assert (finding.severity, str(retcode) in finding.observed) == ("error", True)
+        assert changes_of(home, "exit_refused") == [("trip", "EURUSD")]
+        terminal.fills_orders = True
+        for _ in range(2):
+            await terminal.step()
+        assert held.ticket not in terminal.positions
+    assert changes_of(home, "exit_refused") == [("trip", "EURUSD"), ("reset", "EURUSD")]
+
+
+async def test_a_position_the_broker_calls_closed_and_the_terminal_holds_is_told_at_once(home: Path) -> None:
+    async with holding(home) as (_, terminal, _held):
+        terminal.fills_orders = False
+        for _ in range(2):
+            await refusing_bar(terminal, 10036)
+        await terminal.settle(terminal.now + timedelta(seconds=1))
+        assert len(closes(terminal)) == 1
+        (finding,) = [one for one in records(home, Finding) if one.check == "live.trading.refused_orders"]
+        assert "the terminal holds it" in finding.observed
+
+
+async def test_entries_refused_in_a_row_are_told_once_and_rest(home: Path) -> None:
+    async with daemon_at(home) as daemon, odd_terminal_at(daemon.port) as terminal:
+        await terminal.hello()
+        await terminal.settle(START)
+        terminal.fills_orders = False
+        for _ in range(14):
+            await refusing_bar(terminal, 10030)
+        assert entries(terminal) == 4, "three in a row, and one more after half an hour"
+        (finding,) = [one for one in records(home, Finding) if one.check == "live.trading.refused_orders"]
+        assert "10030" in finding.observed
+    assert changes_of(home, "entry_refused") == [("trip", "EURUSD"), ("reset", "EURUSD"), ("trip", "EURUSD")]
 
 
 # --- stops moved by others ----------------------------------------------------------------------------------------------
