@@ -19,6 +19,7 @@ from live.daemon import Daemon
 from live.logs import LEVELS, log, written
 from live.settings import read_settings
 from trading_assets.core.errors import TradingError
+from trading_assets.store.home import create_privately
 
 _FAILED = 1
 
@@ -26,6 +27,7 @@ _FAILED = 1
 def main(arguments: list[str] | None = None) -> int:
     """Run the daemon; returns the exit status: 0 after a clean end, 1 with a sentence on standard error."""
     options = _options(arguments)
+    create_privately()
     path = options.settings or options.home / "settings.toml"
     try:
         with written(options.log_level, sys.stderr):

@@ -30,6 +30,7 @@ from live.paper.shape import parse_shape
 from live.paper.terminal import Setup, Terminal
 from trading_assets.core.errors import InputError, TradingError
 from trading_assets.core.records.decisions import TraderLimits
+from trading_assets.store.home import create_privately
 
 _STEPS = (1, 5, 15, 30, 60)
 
@@ -37,6 +38,7 @@ _STEPS = (1, 5, 15, 30, 60)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the terminal; return the exit code."""
     given = _parser().parse_args(arguments)
+    create_privately()
     stop = _StopSignals()
     try:
         feed = _feed(given)

@@ -140,6 +140,15 @@ def test_the_token_is_kept_private_and_kept(home: Home) -> None:
         assert token.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
+def test_what_a_daemon_writes_is_its_users_alone(home: Home) -> None:
+    settings, _ = write_settings(home, LIVE)
+    assert Daemon(home, settings).stop() == 0
+    made = [path for folder in (home.raw, home.control) for path in folder.rglob("*")]
+    assert [path for path in made if path.is_file()]
+    assert [path for path in made if path.stat().st_mode & 0o077] == []
+
+
 def test_a_child_that_said_nothing_is_told_by_its_code(tmp_path: Path) -> None:
     assert last_words(tmp_path / "none.log", 3) == "it ended with exit code 3 and said nothing"
     (tmp_path / "some.log").write_text("first\n\nlast words.\n\n")

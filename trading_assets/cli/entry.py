@@ -12,6 +12,7 @@ from trading_assets.cli.commands import asking, governing, keeping, learning, ru
 from trading_assets.cli.environment import quiet
 from trading_assets.cli.root import trading
 from trading_assets.core.errors import TradingError
+from trading_assets.store.home import create_privately
 from trading_assets.store.owned_processes import end_on_signals
 
 REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
@@ -21,6 +22,7 @@ REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 def main() -> None:
     """Run the command line; a TradingError, or what the disk refuses, becomes one sentence and exit code 1."""
     quiet()
+    create_privately()
     if threading.current_thread() is threading.main_thread():
         end_on_signals()
     try:

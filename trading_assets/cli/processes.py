@@ -28,6 +28,7 @@ from trading_assets.store.home import Home
 from trading_assets.store.owned_processes import own_group
 
 STOP_SECONDS = 60.0
+WRITTEN_BY_US = "# Written by `trading`"
 _FULL_BYTES = 1 << 20
 
 
@@ -52,7 +53,7 @@ def write_settings(home: Home, settings: LiveSettings) -> tuple[Path, Path]:
         token_path.chmod(0o600)
     digest = sha256(token_path.read_bytes().strip()).hexdigest()
     symbols = ", ".join(f'"{raw}" = "{canonical}"' for raw, canonical in settings.symbols.items())
-    text = f"""# Written by `trading`; the daemon reads it once at its start.
+    text = f"""{WRITTEN_BY_US}; the daemon reads it once at its start.
 home = "."
 port = {settings.port}
 tenant = "{settings.tenant}"

@@ -52,8 +52,8 @@ def demo_report(home: Home, result: dict[str, Any]) -> None:
             (f"trading explain SIGNAL_ID --home {home.root}", "make a decision again, bit for bit, and read why"),
             (f"trading verify --home {home.root}", "the journal's chain, and the lake against it"),
             (
-                f"trading up --home {home.root}-up",
-                "everything running, with Dagster's lineage, MLflow and the data docs",
+                f"trading up --home {home.root}",
+                "this home in Dagster's lineage, MLflow and the data docs",
             ),
         ),
     )

@@ -77,6 +77,8 @@ def run_job(
             if job == RETRAIN:
                 _keep_failure(home, result.dagster_run, failed, started_at)
             step, problem = failed_step(failed)
+            if dg.DagsterExecutionInterruptedError.__name__ in problem:
+                raise KeyboardInterrupt  # a signal, told as the failure of the step it fell into
             raise StateError(
                 "running", f"job {job}, {step}", problem.rstrip("."), f"open run {result.run_id} in Dagster"
             )

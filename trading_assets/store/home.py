@@ -5,12 +5,15 @@ Nothing here reads the environment: whoever starts a program passes the root in.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from trading_assets.core.errors import InputError
 
+PRIVATE = 0o077
+"""What a process that writes into a home takes from the modes of what it creates: everything of other users."""
 # What the table library makes of a folder's name: `%41` an A and `\\` a step down, `date=2026` a column; on others it stops.
 _REFUSED = (
     (re.compile(r"%[0-9A-Fa-f]{2}"), "a percent sign with two digits"),
@@ -18,6 +21,14 @@ _REFUSED = (
     (re.compile(r"[\ud800-\udfff]"), "letters that are not UTF-8"),
     (re.compile(r"[\[\]\\|^=]"), "one of [ ] \\ | ^ ="),
 )
+
+
+def create_privately() -> int:
+    """Let files and folders this process creates be its user's alone; return the mask before.
+
+    Windows has no such modes: there a home is as private as the folder it is made in, a user's own by default.
+    """
+    return os.umask(PRIVATE)
 
 
 def home_at(path: str | Path) -> Home:

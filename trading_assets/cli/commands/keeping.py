@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import click
 
 from trading_assets.cli.environment import PROJECT, home_of
 from trading_assets.cli.root import HOME, JSON, answer, existing, trading
+
+CHECKOUT = 0o022
+"""The mask for files of the checkout: unlike those of a home, others may read them."""
 
 
 @trading.command()
@@ -99,6 +103,7 @@ def prepare() -> None:
     """Generate what holds this machine's paths: the dbt manifest. Part of `make setup`."""
     from trading_assets.cli.prepare import prepare as run
 
+    os.umask(CHECKOUT)
     run(PROJECT)
 
 
@@ -108,6 +113,7 @@ def schemas(check: bool) -> None:
     """Write the files that come from the record types: JSON Schemas, dbt sources, the page of tasks."""
     from trading_assets.cli.prepare import generated
 
+    os.umask(CHECKOUT)
     stale = generated(PROJECT, write=not check)
     if check and stale:
         raise click.ClickException(f"out of date: {', '.join(stale)}; run `make schemas`")

@@ -47,14 +47,26 @@ def demo(
 @click.option("--dagster-port", default=3000, show_default=True)
 @click.option("--mlflow-port", default=5000, show_default=True)
 @click.option("--docs-port", default=8080, show_default=True)
-@click.option("--seed", default=7, show_default=True, help="Seed of the simulated terminal's market.")
+@click.option("--seed", type=int, help="Seed of the simulated terminal's market. Default: the home's, or 7.")
+@click.option("--look", is_flag=True, help="Only look: no daemon, no terminal, no schedules.")
 @HOME
-def up(daemon_port: int, dagster_port: int, mlflow_port: int, docs_port: int, seed: int, home: str | None) -> None:
-    """Everything running: daemon, simulated terminal at real-time pace, Dagster, MLflow, dbt docs. Ctrl-C stops it."""
+def up(
+    daemon_port: int,
+    dagster_port: int,
+    mlflow_port: int,
+    docs_port: int,
+    seed: int | None,
+    look: bool,
+    home: str | None,
+) -> None:
+    """Everything running: daemon, simulated terminal at real-time pace, Dagster, MLflow, dbt docs. Ctrl-C stops it.
+
+    A demo's home, and one whose daemon or settings are your own, is shown without daemon and terminal.
+    """
     from trading_assets.cli.up import Ports
     from trading_assets.cli.up import up as run
 
-    run(home_of(home), Ports(daemon_port, dagster_port, mlflow_port, docs_port), seed)
+    run(home_of(home), Ports(daemon_port, dagster_port, mlflow_port, docs_port), seed, is_looking=look)
 
 
 @trading.command()
