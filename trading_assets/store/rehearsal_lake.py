@@ -76,8 +76,10 @@ class RehearsalLake(Lake):
         }
         if not over or version is not None:
             return resting
-        kept = resting.filter(~pl.col("date").is_in(list(over)))
-        return pl.concat([kept, *(frame.lazy() for frame in over.values())])
+        # A lake of an earlier version has its newer columns last: rows are put together in the declared order.
+        names = TABLES[table].names
+        kept = resting.filter(~pl.col("date").is_in(list(over))).select(names)
+        return pl.concat([kept, *(frame.lazy().select(names) for frame in over.values())])
 
     def rows_by_date(self, table: str, version: int | None = None) -> dict[date, int]:
         counts = super().rows_by_date(table, version)
