@@ -42,7 +42,7 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     mode: Mode = "observe"
     timeframe: Literal["M1", "M5"] = "M5"
     login: str | None = None
-    """Account number the terminal must report; any when not set."""
+    """Account number the terminal must report; when not set, that of the account's first session."""
     commission_per_lot: Decimal | None = None
     """Commission of one side of one lot; what the terminal reports when not set."""
     most_ahead_s: float = 300.0

@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
+from live.books.account_identity import AccountIdentity
 from live.books.account_money import AccountMoney
 from live.books.orders import OrderBook
 from live.books.risk_state import Exposure, RiskBook
@@ -18,7 +19,7 @@ from trading_assets.core.decisions.strategy import Strategy
 from trading_assets.core.messages import OrderFacts, PositionFacts
 from trading_assets.core.records.decisions import AccountState, SymbolState, TraderLimits
 from trading_assets.core.records.record import Mode
-from trading_assets.core.records.trading import ClockVerdict, Order, Protection
+from trading_assets.core.records.trading import AccountChange, ClockVerdict, Order, Protection
 
 
 class Protected(NamedTuple):
@@ -39,6 +40,13 @@ class Books:
     trades: TradeBook
     risk: RiskBook
     account: AccountState | None = None
+    identity: AccountIdentity | None = None
+    """Whose account it is, by its sessions and a person's word; None before the first session."""
+    deal_prefix: str = ""
+    """What tickets of deals begin with here; empty for the first account."""
+    balance: Decimal = Decimal(0)
+    """Balance and credit as told last, also before a restart."""
+    credit: Decimal = Decimal(0)
     specs: dict[str, SymbolState] = field(default_factory=dict)
     foreign: dict[str, PositionFacts] = field(default_factory=dict)
     """Positions that are not ours, by identifier: counted, never touched."""
@@ -72,6 +80,29 @@ class Books:
     def open_positions(self) -> int:
         """Positions on the account, ours and foreign."""
         return len(self.trades.open_trades()) + len(self.foreign) + len(self.unowned)
+
+    def change_account(self, change: AccountChange) -> None:
+        """The account is another one at the broker from now on; unless it is only renamed, nothing that is known holds of it."""
+        self.identity = AccountIdentity(change.login, change.server, change.currency, change.margin_mode)
+        self.deal_prefix = change.deal_prefix
+        if change.is_renamed:
+            return
+        self.orders.begin_anew()
+        self.trades.begin_anew()
+        self.risk.begin_anew()
+        self.money = AccountMoney(self.risk)
+        self.is_doubted = False
+        self.account, self.balance, self.credit = None, Decimal(0), Decimal(0)
+        for known in (
+            self.specs,
+            self.foreign,
+            self.foreign_orders,
+            self.unowned,
+            self.protections,
+            self.contract_problems,
+            self.week_ends,
+        ):
+            known.clear()
 
     def protection_of(self, trade: str) -> Protected:
         """Return what was done about a trade's stop and target so far."""

@@ -93,6 +93,12 @@ class OrderBook:
         self.retcodes: Counter[int] = Counter()
         """How often the terminal answered with a code."""
 
+    def begin_anew(self) -> None:
+        """The account is another one: none of the orders is its own."""
+        self._pending.clear()
+        self._closed.clear()
+        self.market_closed_at.clear()
+
     def find(self, magic_number: str) -> Intent | None:
         """Return the intent with this magic."""
         return self._pending.get(magic_number) or self._closed.get(magic_number)

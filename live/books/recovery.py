@@ -15,12 +15,15 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from live.books.account_identity import AccountIdentity, identity_on_record
 from live.books.books import Books
 from trading_assets.core.market.bars import BarValues
 from trading_assets.core.records.decisions import AccountState, Decision, RiskState
 from trading_assets.core.records.market import Bar, Quote
 from trading_assets.core.records.record import Record
 from trading_assets.core.records.trading import (
+    ACCOUNT_CHANGE,
+    AccountChange,
     AccountSnapshot,
     BreakerEvent,
     ClockVerdict,
@@ -29,6 +32,7 @@ from trading_assets.core.records.trading import (
     Order,
     Outcome,
     Protection,
+    Session,
     StrategyLoad,
     SymbolSpec,
 )
@@ -40,7 +44,8 @@ TRADING_DAYS = 10
 _OVERLAP = timedelta(hours=1)
 
 _TRADING_TYPES: tuple[type[Record], ...] = (
-    Decision, Order, Deal, Mark, Outcome, BreakerEvent, AccountSnapshot, ClockVerdict, Protection, StrategyLoad, SymbolSpec
+    Decision, Order, Deal, Mark, Outcome, BreakerEvent, AccountSnapshot, ClockVerdict, Protection, StrategyLoad, SymbolSpec,
+    Session, AccountChange
 )  # fmt: skip
 
 
@@ -76,6 +81,7 @@ _TRADING: msgspec.json.Decoder[Any] = msgspec.json.Decoder(reduce(or_, cast(tupl
 _DEAL = msgspec.json.Decoder(_SeenDeal)
 _DECISION_TAG, _QUOTE_TAG, _DEAL_TAG = b'{"type":"decision"', b'{"type":"quote"', b'{"type":"deal"'
 _OUTCOME_TAG = b'{"type":"outcome"'
+_SESSION_TAGS = (b'{"type":"session"', b'{"type":"account_change"')
 _Kind = TypeVar("_Kind")
 
 
@@ -121,7 +127,7 @@ class Past:
                     self._restore_order(books, record)
                 case Mark():
                     marks.setdefault(record.trade_id, []).append(record)
-                case Deal():
+                case Deal() if record.reason != ACCOUNT_CHANGE:
                     before = told.get(record.deal_ticket)
                     told[record.deal_ticket] = record
                     # Told again, its first telling may lie further back: then the decisions since hold the difference.
@@ -130,9 +136,26 @@ class Past:
                     self._restore_other(books, record)
                 case _:
                     self._restore_other(books, record)
+        if books.identity is None:
+            books.identity, books.deal_prefix = self._last_identity(every[: -len(dates) or None])
         for trade in books.trades.open_trades():
             trade.marks = marks.get(trade.trade_id, [])
         return decided
+
+    def _last_identity(self, dates: list[date]) -> tuple[AccountIdentity | None, str]:
+        """Return whose account it was in the last session on record, however long ago, and what its deals begin with."""
+        for group in read_groups_backwards(
+            self._raw, stream="trading", tenant=self._tenant, account=self._account, dates=dates
+        ):
+            for line in reversed(group.lines):
+                if line.startswith(_SESSION_TAGS):
+                    record = _decoded(_TRADING, line, group.segment)
+                    if isinstance(record, Session):
+                        return identity_on_record(record), record.deal_prefix
+                    return AccountIdentity(
+                        record.login, record.server, record.currency, record.margin_mode
+                    ), record.deal_prefix
+        return None, ""
 
     def booked(self, deals: Mapping[str, datetime]) -> set[str]:
         """Return which of these deals, times by ticket, are on record, however long ago. Raises JournalError."""
@@ -261,6 +284,8 @@ class Past:
     @staticmethod
     def _restore_other(books: Books, record: Record) -> None:
         match record:
+            case Deal(reason=reason) if reason == ACCOUNT_CHANGE:
+                pass  # Told by no terminal: what the new account's deals are asked for from is not its time.
             case Deal():
                 intent = books.orders.find(record.magic)
                 books.trades.restore_deal(record, intent.order if intent else None)
@@ -276,8 +301,13 @@ class Past:
                 books.risk.restore_breaker(record)
             case AccountSnapshot():
                 books.money.account(record.event_at, record.balance, record.equity, record.credit)
+                books.balance, books.credit = record.balance, record.credit
             case ClockVerdict():
                 books.clock = record
+            case Session():
+                books.identity, books.deal_prefix = identity_on_record(record), record.deal_prefix
+            case AccountChange():
+                books.change_account(record)
             case SymbolSpec():
                 books.chart_points[record.symbol] = record.chart_point or record.spec.point
 

@@ -23,6 +23,15 @@ _HOUR = timedelta(hours=1)
 SLIPPAGE_FILLS = 10
 
 
+# Breakers that say something of an account's money or positions: of another account they say nothing.
+_OF_ITS_MONEY = frozenset(
+    {
+        "drawdown_stop", "drawdown_halve", "daily_loss", "weekly_loss", "order_rate", "slippage_anomaly", "account",
+        "reconciliation",
+    }
+)  # fmt: skip
+
+
 class Exposure(NamedTuple):
     """What is held and ordered already."""
 
@@ -109,6 +118,15 @@ class RiskBook:
         self._high_water_mark += amount
         self._day_start += amount
         self._week_start += amount
+
+    def begin_anew(self) -> None:
+        """The account is another one: its money is measured from nothing. What a person tripped holds until a person resets it."""
+        self._equity = self._equity_at = self._seen = self._day = self._week = None
+        self.unexplained = Decimal(0)
+        self._high_water_mark = self._day_start = self._week_start = Decimal(0)
+        self._entries.clear()
+        self._slippage.clear()
+        self._kept = tuple(kept for kept in self._kept if kept.state.breaker not in _OF_ITS_MONEY)
 
     def observe_entry(self, at: datetime) -> None:
         """Count an entry order."""

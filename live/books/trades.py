@@ -216,6 +216,12 @@ class TradeBook:
             return None
         return self._mark(trade, values)
 
+    def begin_anew(self) -> None:
+        """The account is another one: no trade and no deal is its own."""
+        for known in (self._expected, self._by_position, self._open, self._given_up, self._settled):
+            known.clear()
+        self.known = KnownDeals()
+
     def revalue(self, spec: SymbolState) -> None:
         """A symbol's contract has changed: from now on its open trade is valued by the new one."""
         for trade in self._open.get(spec.symbol, []):

@@ -205,6 +205,8 @@ class Inbox:
                 for desk in desks:
                     desk.account.release.look_again()
                 return True, "the release is looked at again before the next decision"
+            case "account_accept":
+                return await self._accept(desks, argument)
             case "drain":
                 return True, "no more messages are taken; the daemon ends once everything is durable"
         assert_never(command.command)
@@ -232,6 +234,14 @@ class Inbox:
         for desk in tripped:
             await desk.tell_halt()
         return True, f"{breaker} is reset on {', '.join(desk.account.name for desk in tripped)}"
+
+    @staticmethod
+    async def _accept(desks: list[Desk], name: str) -> tuple[bool, str]:
+        for desk in desks:
+            if desk.account.name == name or (not name and len(desks) == 1):
+                return await desk.accept_account()
+        known = ", ".join(desk.account.name for desk in desks)
+        return False, f"there is no account {name or 'without a name'}; name one of {known}"
 
     async def _query(self, desks: list[Desk], argument: str) -> tuple[bool, str]:
         if argument not in ("", "deals", "bars"):

@@ -13,10 +13,12 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from live.books.account_identity import identity_of
 from live.bridge.inlet import Dropped
 from live.bridge.link import Link
 from live.clock import StreamClock
 from live.desk.account import Account
+from live.desk.admission import Admission
 from live.desk.closings import Closings
 from live.desk.defects import Defects
 from live.desk.gate import Gate
@@ -79,6 +81,7 @@ class Desk:
         )
         self._closings = Closings(account)
         self._gate = Gate(account, settings.answer_timeout_s, self._market)
+        self._admission = Admission(account)
         self._halt = HaltNotice(account.books.risk)
         self._defects = Defects(account.recorder, account.books.risk)
         self._is_lockstep = False
@@ -126,11 +129,11 @@ class Desk:
             await self._greet(link, hello)
 
     async def _greet(self, link: Link, hello: Hello) -> None:
-        expected = self.account.settings.login
-        if expected is not None and hello.account.login != expected:
-            text = f"the terminal is logged in to {hello.account.login}, account {self.account.name} is {expected}; log in there"
-            self._feed.quarantine("", "wrong_login", text, hello.chain_id)
-            await link.refuse("wrong_login", text, is_fatal=True)
+        problem = self._admission.problem(hello)
+        if problem:
+            self._feed.quarantine("", "wrong_login", problem, hello.chain_id)
+            await link.refuse("wrong_login", problem, is_fatal=True)
+            await self._leave(link)
             return
         self._sender.disconnected()
         self.link = self._sender.link = link
@@ -167,6 +170,7 @@ class Desk:
         self._feed.resume()
         self._opening.begin()
         self.account.books.limits = our_limits(hello.limits, self.account.settings.symbols)
+        self.account.books.identity = identity_of(hello.account)
         self._recorder.commit([session_record(self.account, link, hello)])
         self._holdings.first_account(hello.account, hello.chain_id)
         settings = self.account.settings
@@ -177,6 +181,14 @@ class Desk:
     async def tell_halt(self) -> None:
         """Tell the terminal when entries are halted, and when they are no more."""
         await self._halt.tell(self.link)
+
+    async def accept_account(self) -> tuple[bool, str]:
+        """A person says that the broker's account that was refused last is this account from now on."""
+        async with self._taking_turns():
+            if self.link is not None:
+                words = f"a terminal that is logged in to the account of {self.account.name} is connected"
+                return False, f"{words}; log it in to the other account first"
+            return self._admission.accept()
 
     async def leave(self, link: Link) -> None:
         """The connection is gone: nothing is known of what was under way (invariant 4)."""
@@ -300,6 +312,8 @@ class Desk:
         await self._gate.resume(cause, self.link)
 
     async def _other(self, message: FromTerminal) -> None:
+        if isinstance(message, Snapshot | DealUpdate):
+            self._admission.check(message.account)
         match message:
             case OrderUpdate():
                 await self._settlement.order_update(message)
@@ -341,6 +355,8 @@ class Desk:
         if isinstance(message, Ticks):
             await self._closings.ticks(message, arrived_ns)
             return
+        if message.account is not None:
+            self._admission.check(message.account)
         await self._closings.heartbeat(message, arrived_ns)
         if self._is_lockstep:
             books = self.account.books

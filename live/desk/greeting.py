@@ -59,5 +59,7 @@ def session_record(account: Account, link: Link, hello: Hello) -> Session:
         margin_mode=hello.account.margin_mode,
         build=hello.build,
         clock_rule=account.rule.name,
+        currency=hello.account.currency,
+        deal_prefix=account.books.deal_prefix,
         limits=account.books.limits,
     )

@@ -68,6 +68,7 @@ class Holdings:
         self._told = facts
         now = self._recorder.clock.now()
         self._books.money.account(now, facts.balance, facts.equity, facts.credit)
+        self._books.balance, self._books.credit = facts.balance, facts.credit
         self._books.account = AccountState(
             currency=facts.currency,
             balance=facts.balance,
@@ -77,6 +78,10 @@ class Holdings:
             trade_allowed=facts.trade_allowed,
             margin_mode=facts.margin_mode,
         )
+
+    def begin_anew(self) -> None:
+        """The account is another one: nothing that was told holds of it."""
+        self._told = None
 
     def account_record(self, facts: AccountFacts, chain_id: str) -> AccountSnapshot:
         """Return the record of the account."""

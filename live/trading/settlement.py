@@ -138,6 +138,7 @@ class Settlement:
         self, facts: DealFacts, chain_id: str, account: AccountFacts | None, *, is_late: bool = False
     ) -> None:
         """Book one deal, once; `account` is the account after it, where it is reported."""
+        facts = self._told_apart(facts)
         if await self._doubtful([facts]):
             return
         if not self._is_told_otherwise(facts):
@@ -150,6 +151,7 @@ class Settlement:
 
     async def deals(self, told: Sequence[DealFacts]) -> bool:
         """Book the deals of an answer, each once; returns whether all of them are booked now."""
+        told = [self._told_apart(facts) for facts in told]
         doubtful = await self._doubtful(told)
         changed = []
         for facts in told:
@@ -226,6 +228,11 @@ class Settlement:
             if made is not None:
                 found.append(made)
         return found
+
+    def _told_apart(self, facts: DealFacts) -> DealFacts:
+        """Return a deal under a ticket that no deal of an earlier account has: numbers are unique on one server only."""
+        prefix = self._books.deal_prefix
+        return msgspec.structs.replace(facts, ticket=prefix + facts.ticket) if prefix else facts
 
     async def _doubtful(self, told: Sequence[DealFacts]) -> Set[str]:
         """Look up deals of long ago in the journal; returns those of which that cannot be told: left alone, asked for again."""

@@ -25,7 +25,7 @@ from trading_assets.core.errors import InputError, StateError
 from trading_assets.store.files import replace_atomically, sync_folder
 from trading_assets.store.small_files import read_small_file
 
-CommandName = Literal["halt", "resume", "breaker_reset", "query", "drain", "reload"]
+CommandName = Literal["halt", "resume", "breaker_reset", "query", "drain", "reload", "account_accept"]
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _MOST_BYTES = 64 * 1024

@@ -77,6 +77,20 @@ def breaker_reset(name: str, home: str | None, as_json: bool) -> None:
     _given(home, as_json, "breaker_reset", name)
 
 
+@trading.group()
+def account() -> None:
+    """Whose account it is: which login on which server an account of the settings stands for."""
+
+
+@account.command("accept")
+@click.argument("name")
+@HOME
+@JSON
+def account_accept(name: str, home: str | None, as_json: bool) -> None:
+    """Let account NAME be the one at the broker that the daemon refused last. The same login on a renamed server goes on as it was."""
+    _given(home, as_json, "account_accept", name)
+
+
 def _given(home: str | None, as_json: bool, command: CommandName, argument: str) -> None:
     """Give the daemon a command, print its answer, and fail when it was not done."""
     from trading_assets.cli.command_inbox import give

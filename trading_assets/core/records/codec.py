@@ -23,6 +23,7 @@ from trading_assets.core.records.operations import (
 )
 from trading_assets.core.records.record import Record
 from trading_assets.core.records.trading import (
+    AccountChange,
     AccountSnapshot,
     BreakerEvent,
     ClockVerdict,
@@ -47,6 +48,7 @@ AnyRecord = (
     | Decision
     | DecisionTiming
     | Session
+    | AccountChange
     | ClockVerdict
     | AccountSnapshot
     | SymbolSpec

@@ -30,6 +30,9 @@ from trading_assets.core.records.record import (
     Side,
 )
 
+ACCOUNT_CHANGE = "ACCOUNT_CHANGE"
+"""Reason of the deals by which an earlier account's money leaves the ledger: the daemon's own, told by no terminal."""
+
 
 class Session(Record, frozen=True, kw_only=True, tag="session"):
     """A terminal that said hello. One row per session."""
@@ -43,9 +46,38 @@ class Session(Record, frozen=True, kw_only=True, tag="session"):
     margin_mode: Annotated[str, doc("netting or hedging.", source="terminal")]
     build: Annotated[str, doc("Build of the Expert Advisor or simulated terminal.", source="terminal")]
     clock_rule: Annotated[str, doc("Rule that turns server time into UTC.", source="settings of the daemon")]
+    currency: Annotated[
+        str, doc("Currency the account is kept in: ISO 4217 code; empty on old records.", source="terminal")
+    ] = ""
+    deal_prefix: Annotated[
+        str,
+        doc(
+            "What tickets of deals begin with here, so that they are not taken for an earlier account's; empty for the first account.",
+            source="live.desk.admission",
+        ),
+    ] = ""
     limits: Annotated[
         TraderLimits | None, doc("The trader's own limits from here on; null when none are set.", source="terminal")
     ] = None
+
+
+class AccountChange(Record, frozen=True, kw_only=True, tag="account_change"):
+    """A person's word that an account is another one at the broker from now on. One row per change."""
+
+    STREAM = "trading"
+
+    login: Annotated[str, doc("Account number at the broker from now on.", source="terminal")]
+    server: Annotated[str, doc("Name of the broker's server from now on.", source="terminal")]
+    currency: Annotated[str, doc("Currency the account is kept in: ISO 4217 code.", source="terminal")]
+    margin_mode: Annotated[str, doc("netting or hedging.", source="terminal")]
+    former_login: Annotated[str, doc("Account number until now.", source="daemon")]
+    former_server: Annotated[str, doc("Server until now.", source="daemon")]
+    is_renamed: Annotated[
+        bool,
+        doc("Whether it is the same account on a server of another name, so that its books go on.", source="daemon"),
+    ]
+    deal_prefix: Annotated[str, doc("What tickets of deals begin with from now on.", source="live.desk.admission")]
+    cause: Annotated[str, doc("Who said so.", source="live.desk.admission")]
 
 
 class ClockVerdict(Record, frozen=True, kw_only=True, tag="clock_verdict"):
@@ -413,6 +445,8 @@ class CommandResult(Record, frozen=True, kw_only=True, tag="command_result"):
     STREAM = "trading"
 
     command_id: Annotated[str, doc("Name of the command's file.", source="command inbox")]
-    command: Annotated[str, doc("halt, resume, breaker_reset, query or drain.", source="command inbox")]
+    command: Annotated[
+        str, doc("halt, resume, breaker_reset, query, reload, account_accept or drain.", source="command inbox")
+    ]
     is_done: Annotated[bool, doc("Whether it was carried out.", source="daemon")]
     answer: Annotated[str, doc("The answer in words.", source="daemon")]
