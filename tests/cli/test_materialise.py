@@ -25,7 +25,7 @@ def test_the_ledger_takes_the_days_that_are_not_done(home: Home) -> None:
     kept = note.read_bytes()
     done = trading("materialise", "ledger", "--home", str(home.root))
     assert done.returncode == 0, done.stderr
-    assert "Nothing has changed" in done.stdout
+    assert "Nothing has changed" in done.stderr
     note.unlink()
     done = trading("materialise", "ledger", "--home", str(home.root))
     assert done.returncode == 0, done.stderr

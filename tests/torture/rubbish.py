@@ -61,7 +61,7 @@ def account() -> AccountFacts:
     """An account in order."""
     amount = Decimal("10000.00")
     return AccountFacts(
-        login="10001", server="S-1", company="Tests", currency="USD", leverage=100, margin_mode="hedging",
+        login="10001", server="Scripted-1", company="Tests", currency="USD", leverage=100, margin_mode="hedging",
         balance=amount, equity=amount, credit=Decimal(0), margin=Decimal(0), margin_free=amount, trade_allowed=True,
     )  # fmt: skip
 

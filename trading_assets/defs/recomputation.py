@@ -25,7 +25,7 @@ from trading_assets.store.home import Home
 from trading_assets.store.ingestion import grown_days, pending_history
 from trading_assets.store.lake import UNREADABLE, first_line
 from trading_assets.store.rehearsal_lake import RehearsalLake
-from trading_assets.store.seals import SealingLake
+from trading_assets.store.seals import SealingLake, sealed_tables
 from trading_assets.store.under_way import unfinished_days
 
 SAMPLED_DAYS = 1
@@ -77,8 +77,11 @@ def recompute(
 def _suspects(lake: SealingLake, waiting: set[date], found: Recomputed, *, is_thorough: bool) -> dict[date, list[str]]:
     """Return the days whose files are not those that were written, and the tables; name what cannot be looked at."""
     suspects: dict[date, list[str]] = {}
+    written = sealed_tables(lake.seals)
     for maker in makers():
         for table in maker.tables:
+            if table not in written and not lake.is_made(table):
+                continue  # declared since this lake was written
             try:
                 suspicions = lake.suspicions(table, is_thorough=is_thorough)
             except (TradingError, *UNREADABLE) as error:
@@ -113,7 +116,8 @@ def _hold(home: Home, lake: SealingLake, rehearsal: RehearsalLake, maker: Maker,
         found.troubles.append(f"{maker.name} of {day} cannot be computed again: {first_line(error)}")
         return
     for table in maker.tables:
-        if day not in due[table] or day in dropped_days(lake, table):
+        is_new = not lake.is_made(table) and due[table].get(day, pl.DataFrame()).is_empty()
+        if day not in due[table] or is_new or day in dropped_days(lake, table):
             rehearsal.forget(table, [day])
             continue
         try:

@@ -56,6 +56,11 @@ class Lake:
         """Where the table rests. Raises InputError for a table that is not declared."""
         return f"{self.root.rstrip('/')}/{_declared(table).name}"
 
+    def is_made(self, table: str) -> bool:
+        """Whether the table is there: a lake of an earlier version lacks those declared since, until `ensure_tables`."""
+        resting = self.path(table)
+        return "://" in resting or (Path(resting) / "_delta_log").is_dir()
+
     def ensure_tables(self) -> int:
         """Create every table that is not there yet, empty, and add columns that are newly declared, with a log of it.
 

@@ -64,6 +64,8 @@ class RehearsalLake(Lake):
         until: date | None = None,
         version: int | None = None,
     ) -> pl.LazyFrame:
+        if not self.is_made(table):
+            return self._unmade(table, dates, since, until)
         shown = dates
         if hidden := set(self._hidden.get(table, ())):
             # Named by days, so that no file of the others is opened.
@@ -81,14 +83,28 @@ class RehearsalLake(Lake):
         kept = resting.filter(~pl.col("date").is_in(list(over))).select(names)
         return pl.concat([kept, *(frame.lazy().select(names) for frame in over.values())])
 
+    def _unmade(
+        self, table: str, dates: Collection[date] | None, since: date | None, until: date | None
+    ) -> pl.LazyFrame:
+        """Return what was written here of a table that does not rest yet."""
+        frames = [
+            frame
+            for day, frame in self.written.get(table, {}).items()
+            if (dates is None or day in dates) and (since is None or day >= since) and (until is None or day <= until)
+        ]
+        empty = pl.DataFrame(schema=TABLES[table].schema)
+        return pl.concat([empty, *(frame.select(empty.columns) for frame in frames)]).lazy()
+
     def rows_by_date(self, table: str, version: int | None = None) -> dict[date, int]:
-        counts = super().rows_by_date(table, version)
+        counts = super().rows_by_date(table, version) if self.is_made(table) else {}
         if version is None:
             counts |= {day: frame.height for day, frame in self.written.get(table, {}).items()}
         return {day: rows for day, rows in counts.items() if rows}
 
     def dates(self, table: str) -> list[date]:
-        return sorted(self.rows_by_date(table)) if self.written.get(table) else super().dates(table)
+        if self.written.get(table) or not self.is_made(table):
+            return sorted(self.rows_by_date(table))
+        return super().dates(table)
 
     def forget(self, table: str, days: Collection[date]) -> None:
         """Let go of what was written on these days of a table here."""
