@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 _SHOWN = 6
-_APART = ("torture_lake", "torture_learning")
+_APART = ("torture_lake", "torture_learning", "torture_week")
 """They ask the asset half: run by themselves."""
 
 
