@@ -15,6 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import msgspec
 import pytest
 
@@ -29,6 +30,9 @@ from trading_assets.store.lake import Lake
 OWN_HOME = Path(tempfile.mkdtemp(prefix="trading tests ü#-"))
 os.environ.update(TRADING_HOME=str(OWN_HOME), TRADING_FIRST_DATE="2026-01-01")
 atexit.register(shutil.rmtree, OWN_HOME, ignore_errors=True)
+# Timings are never tests: a loaded machine must not fail one.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 
 TESTS = Path(__file__).resolve().parent
 SHARED_DATA = TESTS.parents[1] / "shared" / "data"
