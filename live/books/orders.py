@@ -31,6 +31,8 @@ CANCEL = "cancel-"
 _DONE = 10009
 # Prices are floats: a distance counts as kept when half a point is missing.
 _HALF = 0.5
+# A usual distance to a stop, in spreads.
+_RISK_IN_SPREADS = 10.0
 # Closed intents are remembered for deals and answers that come late.
 _REMEMBERED = 2000
 
@@ -166,6 +168,7 @@ class OrderBook:
         return self._plan(
             decision,
             magic(decision.signal_id, "OPEN"),
+            abs(decision.entry_price - (decision.stop_price or 0.0)),
             signal_id=decision.signal_id,
             idea_id=decision.idea_id,
             trade_id=trade_id(decision.signal_id),
@@ -196,6 +199,7 @@ class OrderBook:
         return self._plan(
             decision,
             number,
+            _risk_unit(decision, position),
             signal_id=position.signal_id,
             idea_id=None,
             trade_id=position.trade_id,
@@ -250,7 +254,7 @@ class OrderBook:
         intent.order = order
         self._file(intent)
 
-    def _plan(self, decision: Decision, number: int, **fields: Any) -> Intent:
+    def _plan(self, decision: Decision, number: int, risk_unit: float, **fields: Any) -> Intent:
         order = self._recorder.make(
             Order,
             decision.decided_at,
@@ -258,7 +262,7 @@ class OrderBook:
             magic=str(number),
             state="PLANNED",
             filled_lots=Decimal(0),
-            deviation_points=self._strategy.deviation_points,
+            deviation_points=self._strategy.deviation(risk_unit, decision.inputs.symbol_state.point),
             deadline_at=decision.known_at + timedelta(seconds=self._strategy.order_deadline_s),
             order_ticket=None,
             retcode=None,
@@ -280,3 +284,14 @@ class OrderBook:
         self._closed[number] = intent
         while len(self._closed) > _REMEMBERED:
             self._closed.popitem(last=False)
+
+
+def _risk_unit(decision: Decision, position: OpenPosition) -> float:
+    """Return 1 R of an exit as a price distance: the largest of what an entry would risk now and what the position risks.
+
+    Without either (no volatility is known and the stop is gone) some spreads stand in: an exit must get through.
+    """
+    spreads = _RISK_IN_SPREADS * (decision.inputs.ask - decision.inputs.bid)
+    now = [candidate.risk_unit for candidate in decision.candidates if candidate.risk_unit is not None]
+    held = abs(position.entry_price - position.stop_price) if position.stop_price else 0.0
+    return max([*now, held]) or spreads

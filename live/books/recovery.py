@@ -289,8 +289,7 @@ class Past:
             case Deal():
                 intent = books.orders.find(record.magic)
                 books.trades.restore_deal(record, intent.order if intent else None)
-                if record.slippage_points is not None:
-                    books.risk.restore_slippage(record.slippage_points)
+                books.risk.restore_slippage(record)
             case Outcome():
                 books.trades.end(record)
             case Protection():

@@ -16,10 +16,10 @@ from trading_assets.core.decisions import breakers
 from trading_assets.core.decisions.breakers import BreakerChange, KeptBreaker
 from trading_assets.core.decisions.strategy import BreakerLimits
 from trading_assets.core.records.decisions import BreakerState, RiskState
-from trading_assets.core.records.trading import BreakerEvent, StrategyLoad, SymbolBreaker
+from trading_assets.core.records.trading import BreakerEvent, Deal, StrategyLoad, SymbolBreaker
 
 _HOUR = timedelta(hours=1)
-# Slippage is judged on the last fills, entries and exits together.
+# Slippage is judged on the last fills of a symbol, entries and exits together.
 SLIPPAGE_FILLS = 10
 
 
@@ -27,7 +27,7 @@ SLIPPAGE_FILLS = 10
 _OF_ITS_MONEY = frozenset(
     {
         "drawdown_stop", "drawdown_halve", "daily_loss", "weekly_loss", "order_rate", "slippage_anomaly", "account",
-        "reconciliation",
+        "reconciliation", "no_money",
     }
 )  # fmt: skip
 
@@ -62,7 +62,7 @@ class RiskBook:
         self._week: datetime | None = None
         self._week_start = Decimal(0)
         self._entries: deque[datetime] = deque()
-        self._slippage: deque[float] = deque(maxlen=SLIPPAGE_FILLS)
+        self._slippage: dict[str, deque[float]] = {}
         self._kept: tuple[KeptBreaker, ...] = ()
 
     @property
@@ -86,9 +86,9 @@ class RiskBook:
         return tuple(kept.state for kept in self._kept)
 
     @property
-    def slippage_points(self) -> tuple[float, ...]:
-        """Slippage of the last fills."""
-        return tuple(self._slippage)
+    def slippage(self) -> dict[str, tuple[float, ...]]:
+        """Slippage of each symbol's last fills, in what the limit counts in."""
+        return {symbol: tuple(fills) for symbol, fills in self._slippage.items()}
 
     def is_tripped(self, breaker: str, symbol: str | None = None) -> bool:
         """Return whether a breaker is tripped; `symbol` asks for one of a symbol alone."""
@@ -132,11 +132,12 @@ class RiskBook:
         """Count an entry order."""
         self._entries.append(at)
 
-    def observe_slippage(self, points: float, at: datetime) -> tuple[BreakerChange, ...]:
-        """Count a fill's slippage, positive when worse; an anomaly trips its breaker."""
-        self._slippage.append(points)
-        cause = breakers.slippage_cause(self._limits, self._slippage)
-        return self.trip("slippage_anomaly", cause, at) if cause else ()
+    def observe_slippage(self, deal: Deal, at: datetime) -> tuple[BreakerChange, ...]:
+        """Count a fill's slippage, positive when worse; an anomaly trips the breaker of its symbol."""
+        if not self.restore_slippage(deal):
+            return ()
+        cause = breakers.slippage_cause(self._limits, self._slippage[deal.symbol])
+        return self.trip("slippage_anomaly", cause, at, deal.symbol) if cause else ()
 
     def state(
         self,
@@ -211,8 +212,8 @@ class RiskBook:
     def reset(self, breaker: str, cause: str, symbol: str | None = None) -> tuple[BreakerChange, ...]:
         """Reset a breaker, of one symbol or (None) wherever it is. What it measures starts anew, or it would trip again at once."""
         self._kept, changes = breakers.reset(self._kept, breaker, cause, symbol)
-        if changes:
-            self._measure_anew(breaker)
+        for change in changes:
+            self._measure_anew(breaker, change.symbol)
         return changes
 
     # --- recovery -------------------------------------------------------------------------------------------------
@@ -242,12 +243,15 @@ class RiskBook:
     def restore_breaker(self, event: BreakerEvent) -> None:
         """Take one recorded trip or reset."""
         if event.change == "reset" and breakers.rule_of(event.breaker).reset_by == "person":
-            self._measure_anew(event.breaker)
+            self._measure_anew(event.breaker, event.symbol)
         self._kept = breakers.remembered(self._kept, breakers.change_of(event), event.event_at)
 
-    def restore_slippage(self, points: float) -> None:
-        """Take one recorded fill; what it tripped is on record itself."""
-        self._slippage.append(points)
+    def restore_slippage(self, deal: Deal) -> bool:
+        """Take one recorded fill; what it tripped is on record itself. Returns whether it says anything of slippage."""
+        slippage = deal.slippage_r if self._limits.slippage[1] == "R" else deal.slippage_points
+        if slippage is not None:
+            self._slippage.setdefault(deal.symbol, deque(maxlen=SLIPPAGE_FILLS)).append(slippage)
+        return slippage is not None
 
     def _roll(self, at: datetime, equity: Decimal) -> None:
         """Start a new day or week with the equity known last before it."""
@@ -257,8 +261,10 @@ class RiskBook:
         if self._week is None or breakers.week_of(at) > self._week:
             self._week, self._week_start = breakers.week_of(at), start
 
-    def _measure_anew(self, breaker: str) -> None:
+    def _measure_anew(self, breaker: str, symbol: str) -> None:
+        """`symbol` is empty where the breaker was the account's."""
         if breaker == "slippage_anomaly":
-            self._slippage.clear()
+            for one in [symbol] if symbol else list(self._slippage):
+                self._slippage.pop(one, None)
         if breaker == "drawdown_stop" and self._equity is not None:
             self._high_water_mark = self._equity

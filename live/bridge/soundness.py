@@ -151,6 +151,8 @@ def _symbol(facts: SymbolFacts) -> str:
     for name in ("trade_tick_value", "contract_size", "volume_min", "volume_max", "volume_step"):
         if getattr(facts, name) <= 0:
             return f"{name} is {getattr(facts, name)}, it must be more than 0"
+    if facts.margin_per_lot < 0:
+        return f"margin_per_lot is {facts.margin_per_lot}, it must be 0 (not told) or more"
     if facts.volume_min > facts.volume_max:
         return f"volume_min {facts.volume_min} is over volume_max {facts.volume_max}"
     if facts.stops_level < 0 or facts.freeze_level < 0:

@@ -98,6 +98,8 @@ class Account:
     async def start(self) -> None:
         """Record what is in use from now on, and take orders whose result a crash left open as UNKNOWN."""
         recorder = self.recorder
+        for warning in self.strategy.unit_warnings:
+            recorder.log.warning(warning, account=self.settings.name)
         decisions_version()  # Read from source once: not while the first bar waits.
         strategy = recorder.make(
             StrategyLoad,

@@ -43,7 +43,7 @@ _REPAIRS: Mapping[Kind, str] = {
     "quote_rate": "look at the terminal's connection to the broker, and at the symbol in its market watch",
     "latency": "look at what else runs on this machine, and at the stages in /metrics",
     "spread": "nothing while it is the market's; the spread filter holds entries back",
-    "slippage": "compare fills with prices in `trading trace`; widen or narrow the strategy's deviation_points",
+    "slippage": "compare fills with prices in `trading trace`; widen or narrow the strategy's deviation_r",
     "quarantine_rate": "look at the reasons in raw_quarantines; check the clock rule and the symbols in settings.toml",
     "event_loop_lag": "look at what else runs on this machine; report it with the log if it stays",
     "journal_commit": "look at the disk of the home: its load, its free space, its health",
@@ -60,8 +60,10 @@ class Reading:
     quotes: Mapping[str, int] = field(default_factory=dict)
     spreads_points: Mapping[str, float] = field(default_factory=dict)
     refused: int = 0
-    slippage_points: tuple[float, ...] = ()
-    max_slippage_points: float = 0.0
+    slippage: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Of each symbol's last fills, in what its limit counts in."""
+    max_slippage: float = 0.0
+    slippage_unit: str = "R"
     latency_s: float | None = None
     loop_lag_s: float | None = None
     commit_s: float | None = None
@@ -221,15 +223,16 @@ def _refusals(reading: Reading) -> Iterator[_Sign]:
 
 
 def _slippage(reading: Reading) -> Iterator[_Sign]:
-    fills = reading.slippage_points
-    if len(fills) < _LEAST_FILLS:
-        return
-    mean, limit = sum(fills) / len(fills), reading.max_slippage_points
-    yield _Sign(
-        "slippage", "fills", mean > _SLIPPAGE * limit, mean <= _SLIPPAGE_OVER * limit,
-        f"a mean of at most {_SLIPPAGE * limit:.1f} points, half of what trips the breaker",
-        f"a mean of {mean:.1f} points over the last {len(fills)} fills",
-    )  # fmt: skip
+    limit, unit = reading.max_slippage, reading.slippage_unit
+    for symbol, fills in reading.slippage.items():
+        if len(fills) < _LEAST_FILLS:
+            continue
+        mean = sum(fills) / len(fills)
+        yield _Sign(
+            "slippage", symbol, mean > _SLIPPAGE * limit, mean <= _SLIPPAGE_OVER * limit,
+            f"a mean of at most {_SLIPPAGE * limit:.4g} {unit}, half of what trips the breaker",
+            f"a mean of {mean:.4g} {unit} over its last {len(fills)} fills",
+        )  # fmt: skip
 
 
 def _durations(reading: Reading) -> Iterator[_Sign]:

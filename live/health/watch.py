@@ -226,8 +226,9 @@ class Watch:
                 if quotes[symbol] > one.quotes[symbol]
             },
             refused=refused - one.refused,
-            slippage_points=account.books.risk.slippage_points,
-            max_slippage_points=account.strategy.breakers.max_slippage_points,
+            slippage=account.books.risk.slippage,
+            max_slippage=account.strategy.breakers.slippage[0],
+            slippage_unit=account.strategy.breakers.slippage[1],
             latency_s=quantile(since(one.total, total), 0.99) if is_timed else None,
             loop_lag_s=one.lag_s if is_timed else None,
             commit_s=quantile(since(one.commits, commits), 0.99) if is_timed else None,

@@ -31,7 +31,8 @@ _time_of = attrgetter("time_msc")
 
 async def send_snapshot(link: Link, broker: Broker, symbols: tuple[str, ...]) -> None:
     """Send everything that is open, and the contracts of `symbols`."""
-    facts = tuple(broker.contracts[symbol].facts for symbol in symbols)
+    asks = {symbol: quoted.ask for symbol, quoted in broker.quotes.items()}
+    facts = tuple(broker.contracts[one].told(asks.get(one, 0.0), broker.terms.leverage) for one in symbols)
     orders = tuple(working.order for working in broker.book.orders.values())
     await link.send(Snapshot, account=broker.account(), symbols=facts, positions=broker.positions(), orders=orders)
 

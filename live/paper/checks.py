@@ -95,9 +95,10 @@ def moved_since(command: OrderCommand, quoted: Quoted | None, point: float, cond
         return 10022, f"the decision's quote is {age_s:.0f} s old, {conditions.max_quote_age_s} s are allowed"
     known = command.known_ask if command.side == "BUY" else command.known_bid
     against = quoted.market(command.side) - known if command.side == "BUY" else known - quoted.market(command.side)
-    points = against / point
-    if known and conditions.max_quote_move_points and points > conditions.max_quote_move_points + 0.5:
-        return 10020, f"the price moved {points:.0f} points against it, {conditions.max_quote_move_points} are allowed"
+    spread = (command.known_ask - command.known_bid) / point
+    points, most = against / point, max(conditions.max_quote_move_points, conditions.max_quote_move_spreads * spread)
+    if known and most and points > most + 0.5:
+        return 10020, f"the price moved {points:.0f} points against it, {most:.0f} are allowed"
     return 0, ""
 
 

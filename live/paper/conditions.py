@@ -38,6 +38,8 @@ class SymbolTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     swap_long: float | UnsetType = UNSET
     swap_short: float | UnsetType = UNSET
     commission_per_lot: Decimal | UnsetType = UNSET
+    margin_rate: Decimal | UnsetType = UNSET
+    """Margin as a multiple of value / leverage: 50 is what bitcoin at 1:2 has on an account of 1:100."""
 
 
 class Hours(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,8 +81,10 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Whether commands are refused with 10032, as operations for live accounts alone are."""
     max_quote_age_s: Count = 120
     """The expert refuses an order whose quote is older than this."""
-    max_quote_move_points: Count = 100
-    """The expert refuses an order when the price has gone further than this against it since that quote."""
+    max_quote_move_spreads: Annotated[float, Meta(ge=0)] = 12.0
+    """The expert refuses an order when the price has gone further than this against it since that quote, in spreads of that quote."""
+    max_quote_move_points: Count = 0
+    """The same in points: where both are set, the wider one holds."""
     max_bars: Annotated[int, Meta(ge=1)] = 100_000
     """Most bars a chart holds: older history is not answered."""
     every_symbol: SymbolTerms = SymbolTerms()
@@ -92,15 +96,17 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def apply(self, contract: Contract) -> Contract:
         """Return the contract under these conditions."""
-        facts = contract.facts
+        facts, rate = contract.facts, contract.margin_rate
         for terms in (self.every_symbol, self.symbols.get(facts.symbol, SymbolTerms())):
             given = {name: getattr(terms, name) for name in terms.__struct_fields__}
-            facts = msgspec.structs.replace(facts, **{k: value for k, value in given.items() if value is not UNSET})
+            given = {name: value for name, value in given.items() if value is not UNSET}
+            rate = given.pop("margin_rate", rate)
+            facts = msgspec.structs.replace(facts, **given)
         own = self._hours_of(facts.symbol)
         if own:
             last = max(max(hours.weekdays) * _DAY_MINUTES + (_minute(hours.closes) or _DAY_MINUTES) for hours in own)
             facts = msgspec.structs.replace(facts, week_end_minute=last)
-        return Contract(facts, contract.is_quoted_in_account_currency)
+        return Contract(facts, contract.is_quoted_in_account_currency, rate)
 
     def is_trading(self, symbol: str, server_msc: int) -> bool:
         """Return whether the symbol may be traded at this server time, by its hours."""

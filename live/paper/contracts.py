@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
+import msgspec
+
 from trading_assets.core.errors import InputError
 from trading_assets.core.messages import PositionFacts, SymbolFacts
 from trading_assets.core.records.record import Side
@@ -26,6 +28,8 @@ class Contract:
     facts: SymbolFacts
     is_quoted_in_account_currency: bool
     """Whether profit arises in the account's currency; otherwise the base is the account's currency."""
+    margin_rate: Decimal = Decimal(1)
+    """How much of its value, divided by the account's leverage, a position binds as margin."""
 
     def profit(self, side: Side, volume: Decimal, price_open: float, price_close: float) -> Decimal:
         """Return the profit of a move in account currency, to the cent."""
@@ -46,7 +50,13 @@ class Contract:
     def margin(self, volume: Decimal, price: float, leverage: int) -> Decimal:
         """Return the margin a position binds, at its opening price, to the cent."""
         units = self.facts.contract_size * volume
-        return cents((units * exact(price) if self.is_quoted_in_account_currency else units) / leverage)
+        value = units * exact(price) if self.is_quoted_in_account_currency else units
+        return cents(value * self.margin_rate / leverage)
+
+    def told(self, ask: float, leverage: int) -> SymbolFacts:
+        """Return the facts as the terminal tells them at a quote, with the margin a lot binds now; an ask of 0 is none yet."""
+        per_lot = self.margin(Decimal(1), ask, leverage) if ask else Decimal(0)
+        return msgspec.structs.replace(self.facts, margin_per_lot=per_lot)
 
     def round_price(self, price: float) -> float:
         """Return the price as it is written."""

@@ -21,7 +21,7 @@ from trading_assets.core.records.record import Record
 from trading_assets.core.records.trading import SymbolSpec
 
 # What moves with the rate is told anew all the time: it counts at once, and is recorded when it moved by this share.
-_MOVES_WITH_THE_RATE = ("tick_value",)
+_MOVES_WITH_THE_RATE = ("tick_value", "margin_per_lot")
 _RECORDED_MOVE = Decimal("0.01")
 
 
@@ -100,6 +100,7 @@ class Contracts:
             commission_per_lot=facts.commission_per_lot if self._commission is None else self._commission,
             swap_long=facts.swap_long,
             swap_short=facts.swap_short,
+            margin_per_lot=facts.margin_per_lot,
         )
 
     def _refused(self, symbol: str, fault: str, chain_id: str) -> list[Record]:

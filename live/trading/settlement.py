@@ -23,6 +23,7 @@ from live.settings import AccountSettings
 from live.trading.holdings import Holdings
 from live.trading.protection import Protector
 from live.trading.sending import Sender
+from trading_assets.core.decisions.breakers import rule_of
 from trading_assets.core.errors import TradingError
 from trading_assets.core.messages import AccountFacts, DealFacts, OrderUpdate
 from trading_assets.core.records.record import Record
@@ -99,7 +100,8 @@ class Settlement:
             orders.market_closed_at[intent.order.symbol] = self._recorder.clock.now()
         if result.trips:
             cause = f"order refused with {update.retcode}: {result.words}"
-            changed = self._books.risk.trip(result.trips, cause, self._recorder.clock.now())
+            symbol = intent.order.symbol if rule_of(result.trips).scope == "symbol" else ""
+            changed = self._books.risk.trip(result.trips, cause, self._recorder.clock.now(), symbol)
             records += self._recorder.breaker_events(changed, intent.order.chain_id)
         self._recorder.commit(records)
         match intent.order.state:
@@ -355,14 +357,13 @@ class Settlement:
                 "look the deal up in the terminal's history; where it is a deposit, the drawdown it makes is reset by"
                 " `trading breaker reset drawdown_stop`",
             )
-        if deal.slippage_points is None:
-            return []
-        changes = self._books.risk.observe_slippage(deal.slippage_points, self._recorder.clock.now())
+        changes = self._books.risk.observe_slippage(deal, self._recorder.clock.now())
         return list(self._recorder.breaker_events(changes, deal.chain_id))
 
     def _deal_record(self, facts: DealFacts, chain_id: str, trade: Trade | None, intent: Intent | None) -> Deal:
         symbol = self._canonical.get(facts.symbol, facts.symbol)
         chain = trade.decision.chain_id if trade else chain_id
+        slippage_points, slippage_r = self._slippage(facts, trade, intent)
         return self._recorder.make(
             Deal,
             self._rule.to_utc(facts.time_msc),
@@ -383,18 +384,21 @@ class Settlement:
             commission=facts.commission,
             swap=facts.swap,
             fee=facts.fee,
-            slippage_points=self._slippage(facts, trade, intent),
+            slippage_points=slippage_points,
+            slippage_r=slippage_r,
             comment=facts.comment,
             server_msc=facts.time_msc,
         )
 
-    def _slippage(self, facts: DealFacts, trade: Trade | None, intent: Intent | None) -> float | None:
-        """Return the fill against the price expected, in points of the decision's contract, positive when worse.
+    def _slippage(
+        self, facts: DealFacts, trade: Trade | None, intent: Intent | None
+    ) -> tuple[float | None, float | None]:
+        """Return the fill against the price expected, positive when worse: in points of the decision's contract, and in R.
 
         None where no price was expected.
         """
         if trade is None or facts.kind not in ("BUY", "SELL"):
-            return None
+            return None, None
         decision = trade.decision
         # A stop that a person moved is reached where it was moved to.
         stop = decision.stop_price if trade.stop_price is None else trade.stop_price
@@ -403,6 +407,8 @@ class Settlement:
         if intent is not None and facts.reason == "EXPERT":
             expected = intent.order.price
         if not expected:
-            return None
+            return None, None
         worse = facts.price - expected if facts.kind == "BUY" else expected - facts.price
-        return round(worse / decision.inputs.symbol_state.point, 6)
+        risk_unit = abs((decision.entry_price or 0.0) - (decision.stop_price or 0.0))
+        points = round(worse / decision.inputs.symbol_state.point, 6)
+        return points, round(worse / risk_unit, 9) if risk_unit else None

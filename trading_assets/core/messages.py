@@ -86,6 +86,14 @@ class SymbolFacts(msgspec.Struct, frozen=True, kw_only=True):
             "terminal",
         ),
     ] = None
+    margin_per_lot: Annotated[
+        Decimal,
+        doc(
+            "Margin one lot of a new position binds at present prices, the larger of both sides (OrderCalcMargin); 0 when not told.",
+            "account currency",
+            "terminal",
+        ),
+    ] = Decimal(0)
     swap_long: Annotated[float, doc("Swap of a long position a night.", "points", "terminal")]
     swap_short: Annotated[float, doc("Swap of a short position a night.", "points", "terminal")]
     commission_per_lot: Annotated[

@@ -65,6 +65,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("exit_refused", {"breakers": (kept_outside("exit_refused"),)}, "seen by the daemon"),
     ("entry_refused", {"breakers": (kept_outside("entry_refused"),)}, "seen by the daemon"),
     ("unknown_position", {"breakers": (kept_outside("unknown_position"),)}, "seen by the daemon"),
+    ("no_money", {"breakers": (kept_outside("no_money"),)}, "seen by the daemon"),
 ]
 
 
@@ -213,7 +214,20 @@ def test_a_latched_stop_is_tripped_although_the_drawdown_is_made_good(market: An
 
 
 def test_slippage_is_an_anomaly_only_over_several_fills() -> None:
-    limits = msgspec.structs.replace(LIMITS, max_slippage_points=10.0)
-    assert slippage_cause(limits, [50.0, 60.0]) == ""
-    assert slippage_cause(limits, [5.0, 10.0, 15.0]) == ""
-    assert "20.0 points" in slippage_cause(limits, [20.0, 20.0, 20.0])
+    limits = msgspec.structs.replace(LIMITS, max_slippage_r=0.1)
+    assert slippage_cause(limits, [0.5, 0.6]) == ""
+    assert slippage_cause(limits, [0.05, 0.10, 0.14]) == ""
+    assert "0.2 R, the limit is 0.1 R" in slippage_cause(limits, [0.2, 0.2, 0.2])
+
+
+def test_a_limit_of_older_settings_counts_in_points_as_it_did() -> None:
+    limits = msgspec.structs.replace(LIMITS, max_slippage_r=0.1, max_slippage_points=10.0)
+    assert slippage_cause(limits, [9.0, 10.0, 11.0]) == ""
+    assert "20 points, the limit is 10 points" in slippage_cause(limits, [20.0, 20.0, 20.0])
+
+
+def test_no_money_for_one_symbol_is_tried_again_the_next_day() -> None:
+    kept, _ = trip((), "no_money", "order refused with 10019", MONDAY, "XAUUSD")
+    assert latched(kept, MONDAY, "EURUSD") == ()
+    assert [state.breaker for state in latched(kept, MONDAY, "XAUUSD")] == ["no_money"]
+    assert advance(kept, (), MONDAY + timedelta(days=1), "XAUUSD")[0] == ()

@@ -148,6 +148,35 @@ steps = st.lists(
 
 @settings(max_examples=40, deadline=None)
 @given(
+    side=st.sampled_from([1.0, -1.0]), power=st.integers(-4, 4), spread=st.integers(1, 400),
+    stops_level=st.integers(0, 300), margin=st.sampled_from(["0", "1085", "40000"]), free=st.sampled_from(["500", "10000"]),
+)  # fmt: skip
+def test_scaling_the_prices_of_a_symbol_leaves_the_verdicts_the_same(
+    market: Any, side: float, power: int, spread: int, stops_level: int, margin: str, free: str
+) -> None:
+    """A thousandth or a thousandfold of the price, with its point and tick: what is decided differs in its prices alone."""
+
+    def decided(power: int) -> tuple[Any, ...]:
+        digits, point = 5 - power, float(f"1e{power - 5}")
+        context = market.context(
+            digits=digits, point=point, tick_size=point, bid=round(108_500 * point, 9),
+            ask=round((108_500 + spread) * point, 9), stops_level=stops_level, margin_per_lot=Decimal(margin),
+            margin_free=Decimal(free),
+        )  # fmt: skip
+        decision = decide(INTRADAY, context, market.rising(side), RULES_ONLY)
+        risk_unit = abs((decision.entry_price or 0.0) - (decision.stop_price or 0.0))
+        return (
+            decision.action, decision.volume_lots, decision.risk_amount,
+            [(verdict.filter, verdict.verdict) for verdict in decision.filters],
+            [[(verdict.filter, verdict.verdict) for verdict in one.filters] for one in decision.candidates],
+            [(state.breaker, state.is_tripped) for state in decision.breakers],
+            INTRADAY.deviation(risk_unit, point),
+        )  # fmt: skip
+
+    assert decided(power) == decided(0)
+
+
+@given(
     steps=steps,
     equity=st.decimals("500", "50000", places=2),
     leverage=st.sampled_from([5, 30, 100, 500]),

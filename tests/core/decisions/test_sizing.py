@@ -7,7 +7,7 @@ import msgspec
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from trading_assets.core.decisions.sizing import commission_distance, loss_per_lot, size
+from trading_assets.core.decisions.sizing import commission_distance, loss_per_lot, margin_of, size
 from trading_assets.core.decisions.strategy import INTRADAY
 
 ONE, HALF = Decimal(1), Decimal("0.5")
@@ -34,6 +34,17 @@ def test_leverage_margin_and_the_symbols_maximum_bind(market: Any) -> None:
     assert bound({"max_leverage": 2.0}) == "leverage"
     assert bound({}, margin_free=Decimal("500")) == "margin"
     assert bound({}, volume_max=Decimal("0.10")) == "volume_max"
+
+
+def test_the_brokers_margin_of_the_symbol_binds_and_not_the_accounts_leverage(market: Any) -> None:
+    # 2,000 dollars of half of the free margin: by the account's leverage 1085.10 a lot, by the broker 50,000.
+    poor = msgspec.structs.replace(market.account, margin_free=Decimal("4000"))
+    dear = msgspec.structs.replace(market.symbol, margin_per_lot=Decimal(50000))
+    assert size(INTRADAY, poor, market.symbol, 1.08510, 1.08410, ONE).bound == "risk"
+    result = size(INTRADAY, poor, dear, 1.08510, 1.08410, ONE)
+    assert (result.volume_lots, result.bound) == (Decimal("0.04"), "margin")
+    assert margin_of(dear, Decimal("0.04"), 1.08510, 100) == Decimal("2000.00")
+    assert margin_of(market.symbol, Decimal("0.04"), 1.08510, 100) == Decimal("43.41")
 
 
 def test_what_is_less_than_the_smallest_volume_is_nothing(market: Any) -> None:

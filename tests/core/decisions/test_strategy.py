@@ -32,6 +32,31 @@ def test_equal_parameters_give_equal_versions_and_any_change_another() -> None:
     assert len(versions) == 6
 
 
+def test_settings_in_points_load_mean_what_they_meant_and_name_the_unit_to_use() -> None:
+    older = INTRADAY.with_overrides({"deviation_points": 20, "breakers": {"max_slippage_points": 30.0}})
+    assert (older.deviation(0.00125, 0.00001), older.breakers.slippage) == (20, (30.0, "points"))
+    assert older.unit_warnings == (
+        "breakers.max_slippage_points = 30 counts in points, which differ from symbol to symbol: set "
+        "breakers.max_slippage_r (in R) in its place",
+        "deviation_points = 20 counts in points, which differ from symbol to symbol: set deviation_r (in R) in its place",
+    )
+    assert (INTRADAY.unit_warnings, INTRADAY.breakers.slippage) == ((), (0.25, "R"))
+
+
+def test_a_strategy_recorded_before_the_units_keeps_its_version() -> None:
+    text = INTRADAY.to_json().replace(',"max_slippage_r":0.25', "").replace(',"deviation_r":0.15', "")
+    text = text.replace('"orders_per_hour":20', '"orders_per_hour":20,"max_slippage_points":30.0')
+    text = text.replace('"order_deadline_s"', '"deviation_points":20,"order_deadline_s"')
+    assert Strategy.from_json(text).to_json() == text
+
+
+@given(risk_unit=st.floats(0.0001, 0.05), factor=st.floats(1e-6, 1e6))
+def test_a_deviation_is_the_same_share_of_the_trade_at_any_scale_of_prices(risk_unit: float, factor: float) -> None:
+    points = INTRADAY.deviation(risk_unit, 0.00001)
+    assert points == INTRADAY.deviation(risk_unit * factor, 0.00001 * factor)
+    assert 0.15 * risk_unit <= points * 0.00001 + 1e-10 < 0.15 * risk_unit + 0.0000101
+
+
 @given(risk=st.floats(0.0001, 1.0), gain=st.floats(0.01, 10.0))
 def test_floats_survive_the_json_bit_for_bit(risk: float, gain: float) -> None:
     strategy = msgspec.structs.replace(INTRADAY, risk_per_trade=risk, forecast_gain=gain)

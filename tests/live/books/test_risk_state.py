@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from live.books.risk_state import RiskBook
 from trading_assets.core.decisions.breakers import RULES, BreakerRule
 from trading_assets.core.decisions.strategy import BreakerLimits
-from trading_assets.core.records.trading import BreakerEvent, StrategyLoad
+from trading_assets.core.records.trading import BreakerEvent, Deal, StrategyLoad
 
 MONDAY = datetime(2024, 1, 8, 10, 0, tzinfo=UTC)
 AMOUNTS = st.decimals(min_value=1, max_value=100_000, places=2)
@@ -22,6 +23,15 @@ def book(equity: str = "10000") -> RiskBook:
     made = RiskBook(BreakerLimits())
     made.observe_equity(MONDAY, Decimal(equity))
     return made
+
+
+def fill(symbol: str, slippage_r: float) -> Deal:
+    return Deal(
+        tenant="t", account="a", event_at=MONDAY, known_at=MONDAY, chain_id="c", deal_ticket="1", order_ticket="1",
+        position_id="1", trade_id="1", signal_id="1", magic="1", symbol=symbol, kind="BUY", entry="IN", reason="EXPERT",
+        volume_lots=Decimal(1), price=1.1, profit=Decimal(0), commission=Decimal(0), swap=Decimal(0), fee=Decimal(0),
+        slippage_points=None, comment="", server_msc=0, slippage_r=slippage_r,
+    )  # fmt: skip
 
 
 def test_the_high_water_mark_only_rises() -> None:
@@ -76,11 +86,29 @@ def test_entry_orders_are_counted_over_the_last_hour() -> None:
 
 def test_slippage_that_stays_large_trips_and_a_person_resets_it_with_its_memory() -> None:
     risk = book()
-    changes = [risk.observe_slippage(100.0, MONDAY) for _ in range(3)]
+    changes = [risk.observe_slippage(fill("EURUSD", 0.4), MONDAY) for _ in range(3)]
     assert [len(one) for one in changes] == [0, 0, 1]
     assert risk.is_tripped("slippage_anomaly")
     assert len(risk.reset("slippage_anomaly", "checked")) == 1
-    assert not risk.observe_slippage(100.0, MONDAY)
+    assert not risk.observe_slippage(fill("EURUSD", 0.4), MONDAY)
+
+
+def test_slippage_on_one_symbol_stops_that_symbol_and_counts_for_no_other() -> None:
+    risk = book()
+    for _ in range(3):
+        risk.observe_slippage(fill("BTCUSD", 0.4), MONDAY)
+    assert [state.breaker for state in risk.tripped_on("BTCUSD")] == ["slippage_anomaly"]
+    assert risk.tripped_on("EURUSD") == ()
+    assert not any(risk.observe_slippage(fill("EURUSD", 0.01), MONDAY) for _ in range(10))
+    risk.reset("slippage_anomaly", "checked", "BTCUSD")
+    assert set(risk.slippage) == {"EURUSD"}
+
+
+def test_fills_of_older_journals_say_nothing_in_r_and_all_in_points() -> None:
+    old = msgspec.structs.replace(fill("EURUSD", 0.0), slippage_r=None, slippage_points=40.0)
+    assert not book().restore_slippage(old)
+    in_points = RiskBook(BreakerLimits(max_slippage_points=30.0))
+    assert [len(in_points.observe_slippage(old, MONDAY)) for _ in range(3)] == [0, 0, 1]
 
 
 def test_a_drawdown_stop_that_a_person_resets_measures_anew() -> None:

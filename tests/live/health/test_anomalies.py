@@ -16,7 +16,7 @@ from live.health.anomalies import BEGINS_AFTER, ENDS_AFTER, KINDS, WINDOW_S, Cha
 AT = datetime(2026, 1, 6, 12, tzinfo=UTC)
 USUAL = {
     "seconds": WINDOW_S, "session": "london", "quotes": {"EURUSD": 50}, "spreads_points": {"EURUSD": 10.0},
-    "refused": 0, "slippage_points": (0.5,) * 10, "max_slippage_points": 30.0, "latency_s": 0.01, "loop_lag_s": 0.005,
+    "refused": 0, "slippage": {"EURUSD": (0.01,) * 10}, "max_slippage": 0.25, "latency_s": 0.01, "loop_lag_s": 0.005,
     "commit_s": 0.004,
 }  # fmt: skip
 
@@ -47,7 +47,7 @@ UNUSUAL: list[tuple[str, str, dict[str, Any]]] = [
     ("quote_rate", "EURUSD", {"quotes": {"EURUSD": 900}}),
     ("latency", "decisions", {"latency_s": 0.08}),
     ("spread", "EURUSD", {"spreads_points": {"EURUSD": 80.0}}),
-    ("slippage", "fills", {"slippage_points": (20.0,) * 10}),
+    ("slippage", "EURUSD", {"slippage": {"EURUSD": (0.2,) * 10, "XAUUSD": (0.01,) * 10}}),
     ("quarantine_rate", "quotes", {"refused": 30}),
     ("event_loop_lag", "process", {"loop_lag_s": 0.4}),
     ("journal_commit", "journal", {"commit_s": 0.3}),
@@ -132,7 +132,7 @@ def test_nothing_usual_is_claimed_before_enough_is_known(kind: str, subject: str
 
 
 def test_what_was_not_measured_is_not_judged() -> None:
-    unmeasured = reading(latency_s=None, loop_lag_s=None, commit_s=None, slippage_points=())
+    unmeasured = reading(latency_s=None, loop_lag_s=None, commit_s=None, slippage={})
     past, told = play(usual(), [reading(latency_s=0.5)] * 2)
     assert len(told) == 1
     assert play(past, [unmeasured] * 20)[1] == []

@@ -36,6 +36,21 @@ def terms(**fields: Any) -> Conditions:
     return Conditions(every_symbol=SymbolTerms(**fields))
 
 
+def test_margin_as_the_broker_sets_it_for_one_symbol_is_told_and_charged() -> None:
+    dear = {"GBPUSD": SymbolTerms(margin_rate=Decimal(50))}
+    account = under(Conditions(symbols=dear))
+    told = {
+        name: contract.told(account.quotes[name].ask, 100).margin_per_lot
+        for name, contract in account.contracts.items()
+    }
+    assert told == {"EURUSD": Decimal("1085.08"), "GBPUSD": Decimal("63256.00")}
+    assert account.contracts["EURUSD"].told(0.0, 100).margin_per_lot == 0
+    order = {"symbol": "GBPUSD", "sl": 0.0, "tp": 0.0, "price": 1.26512}
+    assert account.open(entry(**order, volume=Decimal("0.16")), NOW).retcode == 10019
+    assert account.open(entry(2, **order, volume=Decimal("0.15")), NOW).retcode == 10009
+    assert account.account().margin == Decimal("9488.40")
+
+
 REFUSED: list[tuple[int, Conditions, dict[str, Any]]] = [
     (10014, terms(volume_min=Decimal("2")), {}),
     (10014, terms(volume_step=Decimal("0.3")), {}),
@@ -162,6 +177,8 @@ def test_the_experts_own_check_refuses_old_and_moved_quotes_in_words():
     told |= {"quote_msc": NOW, "known_ask": 1.08496}
     answer = account.open(entry(2, **told), NOW)
     assert (answer.retcode, answer.comment) == (10020, "the price moved 12 points against it, 10 are allowed")
+    far = account.open(entry(3, **(told | {"known_bid": 1.0839, "known_ask": 1.08398})), NOW)
+    assert (far.retcode, far.comment) == (10020, "the price moved 110 points against it, 96 are allowed")
     assert account.open(entry(2, **(told | {"known_ask": 1.0852})), NOW).retcode == 10009
 
 

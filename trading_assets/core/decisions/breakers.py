@@ -1,7 +1,7 @@
 """Breakers: what reduces or stops entries, for the whole account or on one symbol, and when each lets go again.
 
 Some follow from what the decision sees (drawdown, losses, order rate, confidence, data, model); others are kept outside and
-arrive in the risk state: halt, slippage anomaly, account (no money, or the broker switched trading off), journal,
+arrive in the risk state: halt, slippage anomaly, account (the broker switched trading off), no money for a symbol, journal,
 reconciliation, and whatever else the daemon trips. All here are pure functions;
 keeping the tripped ones across restarts is the daemon's work with `advance`, which says what to keep and record.
 Breakers stop entries only: exits are never held back.
@@ -46,7 +46,7 @@ RULES: tuple[BreakerRule, ...] = (
     BreakerRule("daily_loss", "stop", "day"),
     BreakerRule("weekly_loss", "stop", "week"),
     BreakerRule("order_rate", "stop", "cause"),
-    BreakerRule("slippage_anomaly", "stop", "person"),
+    BreakerRule("slippage_anomaly", "stop", "person", "symbol"),
     BreakerRule("account", "stop", "person"),
     BreakerRule("journal", "stop", "daemon"),
     BreakerRule("clock", "stop", "daemon"),
@@ -54,6 +54,7 @@ RULES: tuple[BreakerRule, ...] = (
     BreakerRule("exit_refused", "stop", "daemon", "symbol"),
     BreakerRule("entry_refused", "stop", "daemon", "symbol"),
     BreakerRule("unknown_position", "stop", "daemon", "symbol"),
+    BreakerRule("no_money", "stop", "day", "symbol"),
     BreakerRule("data", "stop", "cause", "decision"),
     BreakerRule("low_confidence", "stop", "cause", "decision"),
     BreakerRule("model_absent", "none", "cause"),
@@ -132,15 +133,18 @@ def account_causes(limits: BreakerLimits, account: AccountState, risk: RiskState
     return causes
 
 
-def slippage_cause(limits: BreakerLimits, recent_slippage_points: Iterable[float]) -> str:
-    """Say why the last fills trip `slippage_anomaly`; empty when they do not. Fewer than three fills never do."""
-    fills = list(recent_slippage_points)
+def slippage_cause(limits: BreakerLimits, recent_slippage: Iterable[float]) -> str:
+    """Say why a symbol's last fills trip `slippage_anomaly`; empty when they do not. Fewer than three fills never do.
+
+    They are counted in what the limit counts in: R of their trades, or points.
+    """
+    fills, (limit, unit) = list(recent_slippage), limits.slippage
     if len(fills) < 3:
         return ""
     mean = sum(fills) / len(fills)
-    if mean <= limits.max_slippage_points:
+    if mean <= limit:
         return ""
-    return f"mean slippage of the last {len(fills)} fills is {mean:.1f} points, the limit is {limits.max_slippage_points:.1f}"
+    return f"mean slippage of its last {len(fills)} fills is {mean:.4g} {unit}, the limit is {limit:g} {unit}"
 
 
 def stops_entries(states: Iterable[BreakerState]) -> tuple[BreakerState, ...]:

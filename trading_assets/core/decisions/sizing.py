@@ -53,15 +53,11 @@ def size(
     budget = account.equity * Decimal(str(strategy.risk_per_trade)) * factor
     lot_value = _value(symbol, Decimal(str(entry_price)))
     by_leverage = _DOWN.divide(account.equity * Decimal(str(strategy.max_leverage)), lot_value)
-    margin = (
-        max(account.margin_free - reserved_margin, _ZERO)
-        * Decimal(str(strategy.max_margin_share))
-        * max(account.leverage, 1)
-    )
+    free = max(account.margin_free - reserved_margin, _ZERO) * Decimal(str(strategy.max_margin_share))
     bounds = {
         "risk": _DOWN.divide(budget, per_lot),
         "leverage": by_leverage,
-        "margin": _DOWN.divide(margin, lot_value),
+        "margin": _DOWN.divide(free, _margin_per_lot(symbol, lot_value, account.leverage)),
         "volume_max": symbol.volume_max,
     }
     if symbol.volume_limit > 0:
@@ -86,9 +82,13 @@ def floored(volume: Decimal, symbol: SymbolState) -> Decimal:
 
 
 def margin_of(symbol: SymbolState, volume_lots: Decimal, price: float, leverage: int) -> Decimal:
-    """Return the margin a position binds, at least, by its value and the account's leverage."""
-    value = _value(symbol, Decimal(str(price))) * volume_lots
-    return _UP.divide(value, Decimal(max(leverage, 1))).quantize(_CENT, ROUND_UP, _UP)
+    """Return the margin a position binds: as the broker sets it for the symbol, else by its value and the account's leverage."""
+    per_lot = _margin_per_lot(symbol, _value(symbol, Decimal(str(price))), leverage)
+    return (per_lot * volume_lots).quantize(_CENT, ROUND_UP, _UP)
+
+
+def _margin_per_lot(symbol: SymbolState, lot_value: Decimal, leverage: int) -> Decimal:
+    return symbol.margin_per_lot or _UP.divide(lot_value, Decimal(max(leverage, 1)))
 
 
 def loss_per_lot(symbol: SymbolState, entry_price: float, stop_price: float) -> Decimal:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from functools import lru_cache
 from hashlib import sha256
-from typing import Annotated, Any
+from math import ceil
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from trading_assets.core.errors import InputError
 from trading_assets.core.records.decisions import TraderLimits
@@ -20,6 +21,13 @@ Share = Annotated[float, Meta(gt=0.0, le=1.0)]
 Score = Annotated[float, Meta(ge=0.0, le=1.0)]
 Positive = Annotated[float, Meta(gt=0.0)]
 Count = Annotated[int, Meta(ge=1)]
+
+
+SlippageUnit = Literal["R", "points"]
+
+# Where a strategy names neither unit. The strategies below name theirs, so that the version tells.
+_MAX_SLIPPAGE_R = 0.25
+_DEVIATION_R = 0.15
 
 
 class ExitProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,9 +90,18 @@ class BreakerLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     daily_loss: Share = 0.03
     weekly_loss: Share = 0.06
     orders_per_hour: Count = 20
-    max_slippage_points: Positive = 30.0
-    """Mean slippage of the last fills from which `slippage_anomaly` trips; measured by the daemon."""
+    max_slippage_points: Positive | UnsetType = UNSET
+    """In place of `max_slippage_r` where it is set, as older settings have it. A point is another part of each symbol's price."""
     min_confidence: Score = 0.25
+    max_slippage_r: Positive | UnsetType = UNSET
+    """Mean slippage of a symbol's last fills, in R of their trades, from which `slippage_anomaly` stops that symbol."""
+
+    @property
+    def slippage(self) -> tuple[float, SlippageUnit]:
+        """The limit of the mean slippage, and what it counts in."""
+        if self.max_slippage_points is not UNSET:
+            return self.max_slippage_points, "points"
+        return (_MAX_SLIPPAGE_R if self.max_slippage_r is UNSET else self.max_slippage_r), "R"
 
 
 class Strategy(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True, forbid_unknown_fields=True):
@@ -112,8 +129,11 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True, forbi
     max_positions: Count = 5
     allowed_symbols: tuple[str, ...] = ()
     """Empty allows all symbols of the settings."""
-    deviation_points: Annotated[int, Meta(ge=0)] = 20
+    deviation_points: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    """In place of `deviation_r` where it is set, as older settings have it."""
     order_deadline_s: Positive = 10.0
+    deviation_r: Positive | UnsetType = UNSET
+    """How much worse than expected the price of an order may become, in R: the distance from entry to stop."""
 
     def __post_init__(self) -> None:
         for problem, hint in _faults(self):
@@ -123,6 +143,29 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True, forbi
     def version(self) -> str:
         """Name and hash of all parameters."""
         return _version(self)
+
+    def deviation(self, risk_unit: float, point: float) -> int:
+        """Return the deviation an order accepts, in whole points of its symbol. `risk_unit` is 1 R as a price distance.
+
+        Rounded up, so that it is never without room where prices move in steps larger than the share of R.
+        """
+        if self.deviation_points is not UNSET:
+            return self.deviation_points
+        share = _DEVIATION_R if self.deviation_r is UNSET else self.deviation_r
+        return max(1, ceil(share * risk_unit / point - 1e-6))
+
+    @property
+    def unit_warnings(self) -> tuple[str, ...]:
+        """What is set in points, and what to set instead: a point is a hundred-thousandth of EURUSD and a cent of bitcoin."""
+        older = (
+            (self.breakers.max_slippage_points, "breakers.max_slippage_points", "breakers.max_slippage_r"),
+            (self.deviation_points, "deviation_points", "deviation_r"),
+        )
+        return tuple(
+            f"{name} = {value:g} counts in points, which differ from symbol to symbol: set {instead} (in R) in its place"
+            for value, name, instead in older
+            if value is not UNSET
+        )
 
     def to_json(self) -> str:
         """Return the canonical JSON: fields in the order they are declared, floats that read back bit-identical."""
@@ -216,6 +259,8 @@ INTRADAY = Strategy(
         ExitProfile(name="wide", stop_atr=3.0, target_atr=7.5, timeout_bars=96, trend_fit=1.0),
     ),
     filters=FilterLimits(max_spread_atr=0.5, max_quote_age_s=180.0),
+    breakers=BreakerLimits(max_slippage_r=_MAX_SLIPPAGE_R),
+    deviation_r=_DEVIATION_R,
 )
 
 SCALP = Strategy(
@@ -228,6 +273,8 @@ SCALP = Strategy(
         ExitProfile(name="wide", stop_atr=5.0, target_atr=12.0, timeout_bars=120, trend_fit=1.0),
     ),
     filters=FilterLimits(max_spread_atr=1.0, max_quote_age_s=60.0),
+    breakers=BreakerLimits(max_slippage_r=_MAX_SLIPPAGE_R),
+    deviation_r=_DEVIATION_R,
 )
 
 DEFAULT_STRATEGIES: dict[str, Strategy] = {"M1": SCALP, "M5": INTRADAY}

@@ -182,6 +182,14 @@ class SymbolState(msgspec.Struct, frozen=True, kw_only=True):
     ]
     swap_long: Annotated[float, doc("Swap of a long position a night; negative costs.", "points", "terminal")] = 0.0
     swap_short: Annotated[float, doc("Swap of a short position a night; negative costs.", "points", "terminal")] = 0.0
+    margin_per_lot: Annotated[
+        Decimal,
+        doc(
+            "Margin one lot of a new position binds, by the broker; 0 when not told, then by the account's leverage.",
+            "account currency",
+            "terminal",
+        ),
+    ] = Decimal(0)
 
 
 class OpenPosition(msgspec.Struct, frozen=True, kw_only=True):

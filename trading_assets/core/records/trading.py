@@ -234,6 +234,9 @@ class Deal(Record, frozen=True, kw_only=True, tag="deal"):
     is_late: Annotated[
         bool, doc("Kept by the terminal while the connection was down, or told once more.", source="terminal")
     ] = False
+    slippage_r: Annotated[
+        float | None, doc("The slippage in R of its trade: the distance from entry to stop as decided.", "R", "daemon")
+    ] = None
 
 
 class Position(Record, frozen=True, kw_only=True, tag="position"):

@@ -24,7 +24,7 @@ class Result(msgspec.Struct, frozen=True):
     kind: ResultClass
     words: str
     trips: str = ""
-    """Breaker the code trips; empty when none."""
+    """Breaker the code trips, of the account or of the order's symbol, as its rule says; empty when none."""
 
 
 RESULTS: dict[int, Result] = {
@@ -42,7 +42,7 @@ RESULTS: dict[int, Result] = {
     10016: Result("refused", "invalid stops"),
     10017: Result("refused", "trading is disabled"),
     10018: Result("refused", "market is closed"),
-    10019: Result("refused", "not enough money", "account"),
+    10019: Result("refused", "not enough money", "no_money"),
     10020: Result("price_moved", "prices changed"),
     10021: Result("price_moved", "no quotes to process the request"),
     10022: Result("refused", "expired: its deadline has passed"),
