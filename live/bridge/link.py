@@ -101,6 +101,12 @@ class Link:
         with suppress(AttributeError):
             self._connection.transport.abort()
 
+    async def hold(self, seconds: float) -> None:
+        """Let the other end wait; who hangs up meanwhile gives its place back at once."""
+        with suppress(TimeoutError, AttributeError):
+            async with asyncio.timeout(seconds):
+                await self._connection.wait_closed()
+
     async def answers(self, timeout_s: float) -> bool:
         """Ask the other end for a sign of life."""
         try:

@@ -209,7 +209,7 @@ class Bridge:
         self._visitors.log.note(
             Visit("refused", link.remote, text, greeting.account, greeting.token_id, greeting.session)
         )
-        await asyncio.sleep(min(pause_s, _HELD_S))
+        await link.hold(min(pause_s, _HELD_S))
         await link.close(_TRY_AGAIN_LATER, text)
 
     async def _is_free(self, desk: Terminals, link: Link, greeting: Greeting) -> bool:
@@ -238,7 +238,7 @@ class Bridge:
         if refused.reason in ("unauthenticated", "token_in_use"):
             # Only what opens nothing has to wait: the right token gets through from the same address.
             if visitors.pauses.holds(link.remote):
-                await asyncio.sleep(_HELD_S)
+                await link.hold(_HELD_S)
             visitors.pauses.fail(link.remote)
         await link.refuse(refused.reason, refused.text, is_fatal=refused.is_fatal)
 

@@ -329,8 +329,8 @@ class Desk:
                 await self._reconciliation.deals(message)
                 await self._gate.try_to_open()
             case Snapshot():
-                assert self.link is not None
-                await self._gate.snapshot(message, self.link)
+                if self.link is not None:  # None: its session was refused while it waited to be read.
+                    await self._gate.snapshot(message, self.link)
             case BookUpdate():
                 self._feed.book(message)
             case Bars():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from scripted_terminal import (
     BAR,
@@ -18,9 +20,10 @@ from scripted_terminal import (
     settings_text,
 )
 
-from trading_assets.core.messages import CloseCommand, OrderCommand
+from trading_assets.core.messages import CloseCommand, OrderCommand, Snapshot
 from trading_assets.core.records.decisions import Decision, DecisionTiming
 from trading_assets.core.records.market import Bar, Quote
+from trading_assets.core.records.operations import OpsError
 from trading_assets.core.records.trading import (
     AccountSnapshot,
     Deal,
@@ -198,3 +201,15 @@ async def test_a_replay_of_a_time_to_come_is_refused_and_stands_in_nobodys_way(h
             equity_at = daemon.desk().account.books.risk.equity_at
             assert equity_at is not None
             assert equity_at <= START + BAR
+
+
+async def test_a_state_that_is_read_after_its_terminal_has_gone_is_left(
+    daemon: RunningDaemon, terminal: ScriptedTerminal, record_of: Callable[..., Any]
+) -> None:
+    await terminal.settle(START)
+    desk = daemon.desk()
+    link = desk.link
+    assert link is not None
+    await desk.leave(link)
+    await desk.handle(record_of(Snapshot, account=terminal.account(), symbols=(), positions=(), orders=()), 0)
+    assert not records(daemon.home, OpsError)
