@@ -162,7 +162,7 @@ class Daemon:
     def _pages(self, journal: Journal, watch: Watch, visitors: Visitors) -> Pages:
         tenant, desks, started_at = self._settings.tenant, self._desks, self._started_at
         return Pages(
-            status=lambda: status(tenant, desks, journal, started_at, watch.components),
+            status=lambda: status(str(self._home.root), tenant, desks, journal, started_at, watch.components),
             complaints=watch.complaints,
             missing=lambda: {name: missing(standing(desk)) for name, desk in desks.items()},
             hosts=self._settings.allowed_hosts,

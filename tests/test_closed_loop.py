@@ -15,7 +15,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 from played import DAYS, Played, environment, processes_of, trading
 
-from trading_assets.cli.demo import MARKER, demo, synthetic_plan
+from trading_assets.cli.demo import MARKER, demo, demo_owner, synthetic_plan
 from trading_assets.core.errors import InputError
 from trading_assets.core.records.codec import RECORD_TYPES
 from trading_assets.core.records.decisions import Decision, DecisionTiming
@@ -230,6 +230,10 @@ def test_a_home_in_which_another_demo_runs_is_refused_and_untouched(tmp_path: Pa
     with pytest.raises(InputError, match=f"process {owner.pid} is running one there; wait for it"):
         demo(Home(tmp_path), synthetic_plan(7, 2, 1, 1.0))
     assert (tmp_path / "keep.txt").read_text() == "its"
+    # The marker of a copied home, and that of a process whose id is another's by now, say nothing of this folder.
+    for told in ({"home": "/srv/original"}, {"began": owner.create_time() - 60}):
+        (tmp_path / MARKER).write_text(json.dumps({"pid": owner.pid} | told))
+        assert demo_owner(tmp_path / MARKER) == 0
 
 
 def test_the_shell_of_the_demo_had_no_settings_of_ours() -> None:

@@ -23,11 +23,12 @@ Components = Mapping[str, Mapping[str, Component]]
 
 
 def status(
-    tenant: str, desks: Mapping[str, Desk], journal: Journal, started_at: datetime, components: Components
+    home: str, tenant: str, desks: Mapping[str, Desk], journal: Journal, started_at: datetime, components: Components
 ) -> dict[str, Any]:
-    """Return the status of the daemon."""
+    """Return the status of the daemon. Its home is in it, since a port is no proof of whose daemon answers there."""
     return {
         "version": __version__,
+        "home": home,
         "tenant": tenant,
         "started_at": started_at,
         "journal": {"health": journal.health, "records": journal.records, "seals": journal.seals},

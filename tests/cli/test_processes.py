@@ -33,7 +33,7 @@ def test_a_daemon_starts_answers_a_command_and_ends_cleanly(home: Home) -> None:
     daemon = Daemon(home, settings)
     try:
         assert daemon.port > 0
-        assert (home.root / "daemon.port").read_text() == str(daemon.port)
+        assert (home.root / "daemon.port").read_text().splitlines() == [str(daemon.port), str(home.root)]
         command = send_command(home, "halt", "a test")
         until = time.monotonic() + 30
         while not list((home.control / "done").glob(f"{command}*")) and time.monotonic() < until:

@@ -16,6 +16,7 @@ from trading_assets.cli.report import _ready_words
 from trading_assets.core.job_health import JobLimits, JobRun, job_health
 from trading_assets.store.home import Home
 from trading_assets.store.job_health import JobsReport, write_jobs
+from trading_assets.store.journal_disk import WriterLock
 
 LIVE = LiveSettings(symbols={"EURUSD": "EURUSD"}, clock="eu", timeframe="M5")
 
@@ -72,6 +73,23 @@ def test_a_daemon_that_cannot_be_asked_is_not_said_to_be_away(say: Say, running:
         assert "running, but its pages could not be asked" in " ".join(say("status", "--home", home.root).out.split())
     finally:
         (home.root / "daemon.port").write_text(str(port))
+
+
+def test_a_copied_home_is_not_told_by_the_daemon_of_the_original(
+    say: Say, running: tuple[Home, int], tmp_path: Path
+) -> None:
+    home, port = running
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "daemon.port").write_text(f"{port}\n{home.root}\n")
+    assert json.loads(say("status", "--json", "--home", tmp_path).out)["daemon"] == {"is_running": False}
+    # Its settings name the port, too: what answers there says whose it is.
+    (tmp_path / "settings.toml").write_text(f"port = {port}")
+    assert json.loads(say("status", "--json", "--home", tmp_path).out)["daemon"] == {"is_running": False}
+    lock = WriterLock(tmp_path / "raw", "live")
+    told = json.loads(say("status", "--json", "--home", tmp_path).out)["daemon"]
+    lock.release()
+    assert told["is_running"]
+    assert f"on port {port} listens the one of {home.root}" in told["problem"]
 
 
 def test_a_halt_a_waiting_one_and_a_damaged_pointer_each_have_their_line(say: Say, tmp_path: Path) -> None:

@@ -142,6 +142,21 @@ def _materialise(progress: Progress, job: str, description: str, first: date, la
     run_with_progress(progress, job, description, (first, last))
 
 
+def demo_owner(marker: Path) -> int:
+    """Return the process a demo runs in here; 0 for none.
+
+    The marker of a copied home names the process of the original, and its id may be another's by now.
+    """
+    told = json.loads(marker.read_text() or "{}")
+    owner, place = int(told.get("pid", 0)), str(marker.parent)
+    try:
+        began = psutil.Process(owner).create_time() if owner else 0.0
+    except psutil.NoSuchProcess:
+        return 0
+    is_its = told.get("home", place) == place and abs(told.get("began", began) - began) < 1.0
+    return owner if is_its else 0
+
+
 @contextmanager
 def _own(home: Home) -> Iterator[None]:
     """Make the home a fresh one of ours, and say so while it runs. Never touches a home that is no demo's."""
@@ -154,8 +169,8 @@ def _own(home: Home) -> Iterator[None]:
                 "this folder is not a demo's and is not empty",
                 "name another one with --home",
             )
-        owner = int(json.loads(marker.read_text() or "{}").get("pid", 0))
-        if owner and psutil.pid_exists(owner) and owner != os.getpid():
+        owner = demo_owner(marker)
+        if owner and owner != os.getpid():
             raise InputError(
                 "starting the demo in",
                 home.root,
@@ -164,7 +179,8 @@ def _own(home: Home) -> Iterator[None]:
             )
         shutil.rmtree(home.root)
     home.root.mkdir(parents=True, exist_ok=True)
-    marker.write_text(json.dumps({"pid": os.getpid()}))
+    began = psutil.Process().create_time()
+    marker.write_text(json.dumps({"pid": os.getpid(), "home": str(home.root), "began": began}))
     try:
         yield
     finally:

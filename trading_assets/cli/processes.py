@@ -94,8 +94,8 @@ class Daemon:
             finish(self.process)
             self._log.close()
             raise
-        # A port of 0 took a free one; `trading status` asks there.
-        replace_atomically(home.root / "daemon.port", str(self.port).encode())
+        # A port of 0 took a free one; `trading status` asks there, unless the home was copied: the port is not the copy's.
+        replace_atomically(home.root / "daemon.port", f"{self.port}\n{home.root}\n".encode())
 
     @property
     def url(self) -> str:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import ssl
 import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import polars as pl
 
 from trading_assets.cli.breakers import standing_halts
-from trading_assets.core.errors import InputError, TradingError
+from trading_assets.core.errors import InputError, StateError, TradingError
 from trading_assets.store.home import Home
 from trading_assets.store.ingestion import pending_days
 from trading_assets.store.job_health import read_jobs
@@ -75,7 +77,7 @@ def daemon_pages(home: Home) -> dict[str, Any]:
         else:
             return _asked(home, port)
     except (urllib.error.URLError, OSError, ValueError, TradingError) as error:
-        reason = getattr(error, "reason", error)
+        reason = error.problem if isinstance(error, StateError) else getattr(error, "reason", error)
         problem = f"its pages could not be asked ({reason})"
     is_alive = is_writer_alive(home.raw)
     return {"is_running": False} if is_alive is False else {"is_running": is_alive, "problem": problem}
@@ -84,12 +86,16 @@ def daemon_pages(home: Home) -> dict[str, Any]:
 def _asked(home: Home, port: int) -> dict[str, Any]:
     trust = _trust(home)
     base = f"{'http' if trust is None else 'https'}://127.0.0.1:{port}"
+    told = _ask(f"{base}/status", trust)
+    other = str(told.get("home", home.root))
+    if not _is_same(other, home.root):
+        raise StateError("asking", "the daemon", f"on port {port} listens the one of {other}", "look at that home")
     return {
         "is_running": True,
         "port": port,
         "metrics": f"{base}/metrics",
         **{page: _ask(f"{base}/{page}", trust) for page in ("health", "ready")},
-        **_ask(f"{base}/status", trust),
+        **told,
     }
 
 
@@ -115,11 +121,21 @@ def _ask(page: str, trust: ssl.SSLContext | None) -> dict[str, Any]:
 
 
 def _port(home: Home) -> int | None:
-    """Return the port the daemon last listened on: as written when it was started, else as its settings say."""
+    """Return the port the daemon last listened on: as written when it was started in this folder, else as its settings say."""
     written = home.root / "daemon.port"
     if written.exists():
-        return int(written.read_text())
+        port, *places = written.read_text(encoding="utf-8").splitlines()
+        if not places or _is_same(places[0], home.root):
+            return int(port)
     return int(_settings(home).get("port", 0)) or None
+
+
+def _is_same(place: str, root: Path) -> bool:
+    """Whether a folder named somewhere is this home; one that is not there any more is not."""
+    try:
+        return place == str(root) or os.path.samefile(place, root)
+    except OSError:
+        return False
 
 
 def _trust(home: Home) -> ssl.SSLContext | None:
