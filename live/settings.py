@@ -19,6 +19,7 @@ from trading_assets.core.decisions.strategy import DEFAULT_STRATEGIES, Strategy
 from trading_assets.core.errors import InputError
 from trading_assets.core.market.clock import ClockRule
 from trading_assets.core.records.record import Mode
+from trading_assets.store.backup_plan import BackupPlan
 from trading_assets.store.home import Home, home_at
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -90,6 +91,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Names beside localhost and loopback addresses under which the pages may be asked for."""
     allowed_origins: tuple[str, ...] = ()
     """Web pages (their Origin) that may open a connection as a terminal does."""
+    backups: BackupPlan | None = None
+    """When the home is copied by itself; not the daemon's work, but that of `trading backup --scheduled`."""
     answer_timeout_s: float = 10.0
     """How long an answer to an order or a query may take before the order is UNKNOWN or the query is asked again."""
 

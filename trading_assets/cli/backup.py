@@ -14,7 +14,6 @@ from trading_assets.core.errors import InputError
 from trading_assets.store import postgres_dump
 from trading_assets.store.backup import (
     DUMPS,
-    SUFFIX,
     Manifest,
     check_backup,
     check_place,
@@ -22,6 +21,7 @@ from trading_assets.store.backup import (
     unpack,
     write_backup,
 )
+from trading_assets.store.backup_plan import SUFFIX
 from trading_assets.store.home import Home
 from trading_assets.store.mlflow_addresses import move_addresses
 from trading_assets.store.postgres import open_databases
@@ -76,11 +76,16 @@ def backup_report(result: dict[str, Any]) -> None:
     """Say what a copy holds, and where it was put or taken from."""
     import click
 
+    if "problem" in result:
+        click.echo(result["problem"])
+        return
     where = f" into {result['home']}" if "home" in result else ""
     click.echo(
         f"{result['archive']}{where}: {result['files']} files, {result['bytes'] / 1e6:,.1f} MB, "
         f"made {result['made_at']:%Y-%m-%d %H:%M} UTC by version {result['code_version']}; every file is as it was written."
     )
+    if result.get("dropped"):
+        click.echo(f"No longer kept: {', '.join(result['dropped'])}.")
     if "home" in result:
         click.echo(
             "Secrets and waiting commands are in no backup: give terminals their tokens again, and a halt that waited. "

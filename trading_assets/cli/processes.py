@@ -22,6 +22,7 @@ from typing import Any
 
 from trading_assets.cli.environment import PROJECT
 from trading_assets.core.errors import TradingError, UnavailableError
+from trading_assets.store.backup_plan import plan_of
 from trading_assets.store.control import Command, CommandName, put_command
 from trading_assets.store.files import replace_atomically
 from trading_assets.store.home import Home
@@ -67,6 +68,10 @@ mode = "{settings.mode}"
 timeframe = "{settings.timeframe}"
 """
     path = home.root / "settings.toml"
+    plan = plan_of(home)
+    if plan is not None:  # the one table of these settings that is a person's
+        folder = json.dumps(plan.folder)  # a TOML string, too
+        text += f"\n[backups]\nfolder = {folder}\nevery_hours = {plan.every_hours}\nkeep = {plan.keep}\n"
     replace_atomically(path, text.encode())
     return path, token_path
 

@@ -29,6 +29,7 @@ from trading_assets.cli.progress import SCREEN, run_with_progress, step, steps
 from trading_assets.cli.services import Part, answers, stop_parts, wait_until_reachable
 from trading_assets.core.errors import InputError, StateError, TradingError, UnavailableError
 from trading_assets.core.market.sessions import is_market_open
+from trading_assets.store.backup_plan import plan_of
 from trading_assets.store.files import replace_atomically
 from trading_assets.store.home import Home
 from trading_assets.store.journal_disk import is_writer_alive
@@ -54,6 +55,7 @@ def up(home: Home, ports: Ports, seed: int | None, *, is_looking: bool = False) 
     """Start everything and wait for Ctrl-C. Raises TradingError sentences; whatever was started is stopped again."""
     why_looking = "as asked" if is_looking else why_only_looked_at(home)
     market = None if why_looking else _market(home, seed)
+    plan_of(home)  # one that cannot be followed is refused before anything starts
     for name, port in vars(ports).items():
         if name != "daemon" or market is not None:
             _check_free(name, port)
@@ -210,6 +212,9 @@ def _start_servers(home: Home, ports: Ports, parts: list[Part], *, is_still: boo
     ]
     if not is_still:
         servers.append(("retention", retention, lambda: True))
+        if plan_of(home) is not None:
+            backups = [str(binaries / "trading"), "backup", "--scheduled", "--home", str(home.root), "--json"]
+            servers.append(("backups", backups, lambda: True))
     for name, command, is_reachable in servers:
         log = home.logs / f"{name.lower()}.log"
         part = Part(name, log, functools.partial(_Service, log, command), is_reachable)
@@ -241,6 +246,13 @@ def _check_free(name: str, port: int) -> None:
             ) from error
 
 
+def _backup_words(home: Home) -> str:
+    plan = plan_of(home)
+    if plan is None:
+        return "none: [backups] of settings.toml says where to, how often, and how many are kept"
+    return f"every {plan.every_hours:g} h into {plan.folder_of(home)}, the newest {plan.keep} are kept"
+
+
 def _welcome(home: Home, ports: Ports, why_looking: str | None, *, is_still: bool) -> str:
     """Say what runs where, what does not and why, and what stops trading."""
     lines = ["\n[bold]Running.[/bold] Ctrl-C stops everything."]
@@ -253,6 +265,8 @@ def _welcome(home: Home, ports: Ports, why_looking: str | None, *, is_still: boo
     ]
     if not why_looking:
         lines.append(f"  Daemon     http://127.0.0.1:{ports.daemon}/status, also /health, /ready and /metrics")
+    if not is_still:
+        lines.append(f"  Backups    {_backup_words(home)}")
     lines += [f"  Logs       {home.logs}", f"  Next       trading status --home {home.root}\n"]
     lines += [halt_sentence(one) + "." for one in standing_halts(home)]
     with suppress(TradingError, OSError):

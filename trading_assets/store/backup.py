@@ -35,7 +35,6 @@ from trading_assets.store.files import sync_folder
 from trading_assets.store.home import Home
 from trading_assets.store.journal_format import scan
 
-SUFFIX = ".tar.zst"
 DUMPS = "databases"
 """Folder of the databases' dumps, in the copy alone."""
 _MANIFEST = "manifest.json"

@@ -71,15 +71,25 @@ def selfcheck(no_repair: bool, thorough: bool, accept: str | None, home: str | N
 
 
 @trading.command()
-@click.argument("target", type=click.Path(path_type=Path))
+@click.argument("target", type=click.Path(path_type=Path), required=False)
+@click.option("--scheduled", is_flag=True, help="Copy whenever one is due by [backups] of settings.toml, until Ctrl-C.")
 @click.option("--check", is_flag=True, help="TARGET is a backup: read it and compare every file with its hash.")
 @click.option("--without-databases", is_flag=True, help="Leave out Dagster's and MLflow's databases.")
 @HOME
 @JSON
-def backup(target: Path, check: bool, without_databases: bool, home: str | None, as_json: bool) -> None:
+def backup(
+    target: Path | None, scheduled: bool, check: bool, without_databases: bool, home: str | None, as_json: bool
+) -> None:
     """Copy a home into one file, TARGET: journals, tables, releases, databases. The daemon may go on."""
     from trading_assets.cli import backup as copies
 
+    if scheduled:
+        from trading_assets.cli.scheduled_backups import backup_as_planned
+
+        backup_as_planned(home_of(home), lambda result: answer(result, as_json, copies.backup_report))
+        return
+    if target is None:
+        raise click.UsageError("name the file or folder of the backup, or pass --scheduled.")
     result = (
         copies.check(target) if check else copies.backup(existing(home), target, with_databases=not without_databases)
     )
