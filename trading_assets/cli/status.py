@@ -77,7 +77,7 @@ def daemon_pages(home: Home) -> dict[str, Any]:
         else:
             return _asked(home, port)
     except (urllib.error.URLError, OSError, ValueError, TradingError) as error:
-        reason: object = error.problem if isinstance(error, StateError) else getattr(error, "reason", error)
+        reason = error.problem if isinstance(error, StateError) else str(getattr(error, "reason", error))
         problem = f"its pages could not be asked ({reason})"
     is_alive = is_writer_alive(home.raw)
     return {"is_running": False} if is_alive is False else {"is_running": is_alive, "problem": problem}
