@@ -17,6 +17,7 @@ import msgspec
 
 from live.books.account_identity import AccountIdentity, identity_on_record
 from live.books.books import Books
+from live.books.look_back import dates_needed
 from trading_assets.core.market.bars import BarValues
 from trading_assets.core.records.decisions import AccountState, Decision, RiskState
 from trading_assets.core.records.market import Bar, Quote
@@ -39,8 +40,6 @@ from trading_assets.core.records.trading import (
 from trading_assets.store.journal import JournalError, journal_dates, read_groups, read_groups_backwards
 from trading_assets.store.journal_bars import bar_days, bar_lines
 
-# The trading stream is read this many journalled days back: longer than any trade's time limit, weekends included.
-TRADING_DAYS = 10
 _OVERLAP = timedelta(hours=1)
 
 _TRADING_TYPES: tuple[type[Record], ...] = (
@@ -106,7 +105,7 @@ class Past:
     def restore_books(self, books: Books) -> dict[str, datetime]:
         """Rebuild trades, orders and risk state; returns until when each symbol is decided."""
         every = journal_dates(self._raw, stream="trading", tenant=self._tenant, account=self._account)
-        dates = every[-TRADING_DAYS:]
+        dates = dates_needed(self._raw, self._tenant, self._account, every)
         if len(every) > len(dates):
             # A server's clock may be ahead: a deal of the first hour may stand in the day before.
             books.trades.known.since = datetime.combine(dates[0], time(), UTC) + _OVERLAP

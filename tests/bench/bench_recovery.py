@@ -14,7 +14,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from live.books.recovery import TRADING_DAYS, Past
+from live.books.look_back import TRADING_DAYS
+from live.books.recovery import Past
 from trading_assets.core.market.bars import BarValues
 from trading_assets.core.records.market import Quote
 from trading_assets.core.records.record import Record

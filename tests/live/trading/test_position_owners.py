@@ -223,6 +223,35 @@ async def test_a_position_whose_journal_is_lost_is_closed_when_its_time_is_over_
     assert ("unknown_position", "EURUSD") in tripped
 
 
+@pytest.mark.parametrize("is_forgotten", [False, True], ids=["named", "by its magic alone"])
+async def test_a_trade_held_longer_than_is_read_back_usually_is_known_after_a_restart(
+    home: Path, monkeypatch: pytest.MonkeyPatch, is_forgotten: bool
+) -> None:
+    monkeypatch.setattr("live.books.look_back.TRADING_DAYS", 1)
+    (home / "settings.toml").write_text(settings_text(strategy=EAGER + SHORT.replace("bars = 2", "bars = 200")))
+    async with holding(home) as (daemon, before, held):
+        for day in (1, 2):
+            before.now = START + timedelta(days=day)
+            if is_forgotten:
+                # As a start that had not looked so far back told it: nobody's, with a magic of ours.
+                daemon.desk().account.books.trades.begin_anew()
+            await before.send(PositionUpdate, position=held)
+            await before.settle(before.now)
+    # A start that no terminal followed has a day of its own in the journal and tells nothing of positions.
+    async with daemon_at(home):
+        pass
+    (home / "settings.toml").write_text(settings_text(strategy=EAGER + SHORT))
+    async with daemon_at(home) as daemon, odd_terminal_at(daemon.port) as terminal:
+        assert [trade.position_id for trade in daemon.desk().account.books.trades.open_trades()] == [held.identifier]
+        terminal.now = terminal.history_ends = before.now
+        terminal.positions, terminal.deals = before.positions, before.deals
+        await terminal.hello()
+        await terminal.step()
+        assert (entries(terminal), closes(terminal)) == (0, [held.ticket]), "nothing is opened beside it"
+    (outcome,) = records(home, Outcome)
+    assert outcome.exit_reason == "timeout"
+
+
 # --- refused again and again -----------------------------------------------------------------------------------------------
 
 

@@ -336,7 +336,7 @@ async def test_deals_of_days_that_are_not_read_back_are_not_booked_again(
         await terminal.settle(START + timedelta(days=1))
         await terminal.step()
     booked = len(records(home, Deal))
-    monkeypatch.setattr("live.books.recovery.TRADING_DAYS", 2)
+    monkeypatch.setattr("live.books.look_back.TRADING_DAYS", 1)
     async with daemon_at(home) as daemon:
         assert daemon.desk().account.books.trades.known.since is not None
         async with daemon.terminal() as again:
