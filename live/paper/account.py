@@ -5,7 +5,7 @@ Nothing here opens or closes a position; `broker` does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -39,7 +39,7 @@ class Account:
     """One account, hedging or netting."""
 
     terms: Terms
-    contracts: Mapping[str, Contract]
+    contracts: MutableMapping[str, Contract]
     book: Book
     is_halted: bool = False
     quotes: dict[str, Quoted] = field(default_factory=dict)

@@ -42,6 +42,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     """What changed in the book since it was last asked. A position that closed is None."""
 
     deals: tuple[DealFacts, ...]
+    revised: tuple[DealFacts, ...]
     positions: dict[str, PositionFacts | None]
     orders: dict[str, Working | None]
     answers: tuple[Remembered, ...]
@@ -68,6 +69,7 @@ class Book:
         self._opened = {answer.magic: answer for answer in self._answers.values() if has_opened(answer)}
         self._counters = counters or Counters()
         self._new_deals: list[DealFacts] = []
+        self._revised: list[DealFacts] = []
         self._new_answers: list[Remembered] = []
         self._touched: dict[str, PositionFacts | None] = {}
         self._touched_orders: dict[str, Working | None] = {}
@@ -116,6 +118,14 @@ class Book:
         if deal.kind == "CREDIT":
             self.credit += deal.profit
 
+    def revise(self, deal: DealFacts) -> None:
+        """Note that a booked deal is another one now: same ticket, other money or kind."""
+        number = next(number for number, booked in enumerate(self.deals) if booked.ticket == deal.ticket)
+        before = self.deals[number]
+        self.deals[number] = deal
+        self._revised.append(deal)
+        self.balance += net_of(deal) - net_of(before)
+
     def put(self, position: PositionFacts) -> None:
         """Note a position as it is now; one without volume is closed."""
         if position.volume:
@@ -147,15 +157,24 @@ class Book:
 
     def take_changes(self) -> Changes | None:
         """Return what changed since the last call, or None when nothing did."""
-        if not (self._new_deals or self._new_answers or self._touched or self._touched_orders or self._is_switched):
+        if not (
+            self._new_deals
+            or self._revised
+            or self._new_answers
+            or self._touched
+            or self._touched_orders
+            or self._is_switched
+        ):
             return None
         changes = Changes(
             deals=tuple(self._new_deals),
+            revised=tuple(self._revised),
             positions=self._touched,
             orders=self._touched_orders,
             answers=tuple(self._new_answers),
             counters=self._counters,
         )
+        self._revised = []
         self._new_deals, self._new_answers, self._touched, self._touched_orders = [], [], {}, {}
         self._is_switched = False
         return changes

@@ -26,6 +26,8 @@ class SymbolTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Terms of a symbol that differ from the usual ones, under the names the terminal reports them by."""
 
     trade_tick_size: float | UnsetType = UNSET
+    trade_tick_value: Decimal | UnsetType = UNSET
+    """As it is told: money is made by the contract's size."""
     volume_min: Decimal | UnsetType = UNSET
     volume_max: Decimal | UnsetType = UNSET
     volume_step: Decimal | UnsetType = UNSET
@@ -40,6 +42,13 @@ class SymbolTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     commission_per_lot: Decimal | UnsetType = UNSET
     margin_rate: Decimal | UnsetType = UNSET
     """Margin as a multiple of value / leverage: 50 is what bitcoin at 1:2 has on an account of 1:100."""
+
+    def apply(self, contract: Contract) -> Contract:
+        """Return the contract under these terms."""
+        given = {name: getattr(self, name) for name in self.__struct_fields__ if getattr(self, name) is not UNSET}
+        rate = given.pop("margin_rate", contract.margin_rate)
+        facts = msgspec.structs.replace(contract.facts, **given)
+        return Contract(facts, contract.is_quoted_in_account_currency, rate)
 
 
 class Hours(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -96,17 +105,13 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def apply(self, contract: Contract) -> Contract:
         """Return the contract under these conditions."""
-        facts, rate = contract.facts, contract.margin_rate
-        for terms in (self.every_symbol, self.symbols.get(facts.symbol, SymbolTerms())):
-            given = {name: getattr(terms, name) for name in terms.__struct_fields__}
-            given = {name: value for name, value in given.items() if value is not UNSET}
-            rate = given.pop("margin_rate", rate)
-            facts = msgspec.structs.replace(facts, **given)
+        contract = self.symbols.get(contract.facts.symbol, SymbolTerms()).apply(self.every_symbol.apply(contract))
+        facts = contract.facts
         own = self._hours_of(facts.symbol)
         if own:
             last = max(max(hours.weekdays) * _DAY_MINUTES + (_minute(hours.closes) or _DAY_MINUTES) for hours in own)
             facts = msgspec.structs.replace(facts, week_end_minute=last)
-        return Contract(facts, contract.is_quoted_in_account_currency, rate)
+        return Contract(facts, contract.is_quoted_in_account_currency, contract.margin_rate)
 
     def is_trading(self, symbol: str, server_msc: int) -> bool:
         """Return whether the symbol may be traded at this server time, by its hours."""

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 import msgspec
 import numpy as np
 
-from live.paper import hand
+from live.paper import back_office, hand
+from live.paper.computer_clock import ComputerClock
 from live.paper.desk import Desk
 from live.paper.faults import Faults
 from live.paper.feed import Feed
@@ -24,17 +25,22 @@ from trading_assets.core.market.timeframes import from_ms, to_ms
 class Course:
     """The market of one feed and the account on it."""
 
-    def __init__(self, feed: Feed, desk: Desk, faults: Faults, script: Sequence[Event] = ()) -> None:
+    def __init__(
+        self, feed: Feed, desk: Desk, faults: Faults, script: Sequence[Event] = (), clock: ComputerClock | None = None
+    ) -> None:
         self.feed = feed
         self.desk = desk
         self.for_link: list[Event] = []
         """Events that befall the connection, in order; whoever carries them out takes them away."""
         self.tenant = ""
         self.account = ""
-        self.login = ""
-        """Account the terminal is logged in to, where it is not its own."""
+        self.login = self.server = ""
+        """Account, and server, the terminal is logged in to, where they are not its own."""
+        self.computer_clock = clock
         self._faults = faults
         self._script = script
+        for number in desk.position.events_done:
+            self._holds_still(script[number])
         self._stops = {
             number: int(np.searchsorted(feed.at_ms, to_ms(event.at)))
             for number, event in enumerate(script)
@@ -62,6 +68,12 @@ class Course:
         now_msc = self.now_msc()
         if self._faults.strikes(self._faults.meddling, "meddling", str(now_msc)):
             self.desk.report(hand.meddle(self.desk.broker, self._faults, now_msc), self.chain(now_ms, ""))
+        if self._faults.strikes(self._faults.trailed_stops, "trailing", str(now_msc)):
+            self.desk.report(hand.trail_stops(self.desk.broker), self.chain(now_ms, ""))
+        if self._faults.strikes(self._faults.corrections, "correction", str(now_msc)):
+            fills, deals = back_office.correct_at_random(self.desk.broker, self._faults, now_msc)
+            self.desk.report(fills, self.chain(now_ms, ""))
+            self.desk.report_deals(deals, self.chain(now_ms, ""))
         self.desk.settle(now_msc)
 
     def now_msc(self) -> int:
@@ -86,10 +98,25 @@ class Course:
                 self.for_link.append(event)
                 self.desk.save()
                 continue
-            known = len(self.desk.broker.book.deals)
-            fills = hand.do(self.desk.broker, event, self.now_msc())
-            self.desk.report(fills, self.chain(now_ms, event.symbol))
-            if event.told != "never":
-                wait = 1 if event.told == "after_the_account" else 0
-                self.desk.report_cash(self.desk.broker.book.deals[known:], self.chain(now_ms, ""), wait)
+            self._happens(event, now_ms)
             self.desk.save()
+
+    def _happens(self, event: Event, now_ms: int) -> None:
+        """Let an event befall the account, and tell of it."""
+        desk, wait = self.desk, 1 if event.told == "after_the_account" else 0
+        known = len(desk.broker.book.deals)
+        if event.is_of_broker:
+            fills, deals = back_office.correct(desk.broker, event, self.now_msc())
+        else:
+            fills, deals = hand.do(desk.broker, event, self.now_msc()), []
+        desk.report(fills, self.chain(now_ms, event.symbol))
+        if event.told != "never":
+            desk.report_cash(desk.broker.book.deals[known:], self.chain(now_ms, ""), wait)
+            desk.report_deals(deals, self.chain(now_ms, ""), wait)
+
+    def _holds_still(self, event: Event) -> None:
+        """Let what an event before a restart changed hold, where it is in no state on disk."""
+        if event.do == "set_terms":
+            back_office.change_terms(self.desk.broker, event)
+        elif event.do == "set_clock" and self.computer_clock is not None:
+            self.computer_clock.offset_s = event.seconds

@@ -92,6 +92,16 @@ class Dealing(Account):
             for one in (held, other)
         ]
 
+    def enter_anew(self, position: PositionFacts, comment: str, now_msc: int) -> Fill:
+        """Book the deal by which the server itself opens a position it has closed: under its identifier, without commission."""
+        deal = DealFacts(
+            ticket=self.book.ticket(), order=self.book.ticket(), position_id=position.identifier, magic=position.magic,
+            symbol=position.symbol, kind=position.side, entry="IN", reason="ROLLOVER", volume=position.volume,
+            price=position.price_open, profit=ZERO, commission=ZERO, swap=ZERO, fee=ZERO, time_msc=now_msc,
+            comment=comment[:_COMMENT_LENGTH],
+        )  # fmt: skip
+        return self._book(deal, position)
+
     def change(self, held: PositionFacts, **changes: object) -> Fill:
         """Change a position without a deal."""
         position = msgspec.structs.replace(held, **changes)

@@ -17,9 +17,9 @@ from live.paper.death import Death
 from live.paper.faults import Faults
 from live.paper.orders import Command, Execution, Fill
 from live.paper.state import PlayPosition, State
-from live.paper.telling import Told, late, tell_answer, tell_events, tell_settled, unknown_update
+from live.paper.telling import Told, late, tell_answer, tell_deals, tell_events, tell_settled, unknown_update
 from live.paper.working import Ending
-from trading_assets.core.messages import CloseCommand, DealFacts, DealUpdate, FromTerminal, OrderCommand
+from trading_assets.core.messages import CloseCommand, DealFacts, FromTerminal, OrderCommand
 from trading_assets.core.trades.deal_kinds import TRADE_KINDS
 
 
@@ -68,14 +68,11 @@ class Desk:
 
     def report_cash(self, deals: Sequence[DealFacts], chain_id: str, wait: int = 0) -> None:
         """Save and queue the operations among `deals` that fill nothing, held back for `wait` turns."""
-        account = self.broker.account()
-        self._queue(
-            [
-                (DealUpdate(session="", seq=0, sent_msc=0, chain_id=chain_id, deal=deal, account=account), wait)
-                for deal in deals
-                if deal.kind not in TRADE_KINDS
-            ]
-        )
+        self.report_deals([deal for deal in deals if deal.kind not in TRADE_KINDS], chain_id, wait)
+
+    def report_deals(self, deals: Sequence[DealFacts], chain_id: str, wait: int = 0) -> None:
+        """Save and queue deals without their positions: new ones that fill nothing, or booked ones that changed."""
+        self._queue(tell_deals(deals, self.broker.account(), chain_id, wait))
 
     def settle(self, now_msc: int) -> None:
         """Let the working orders that are due get further; save and queue their results."""
@@ -117,6 +114,9 @@ class Desk:
         if faults.strikes(faults.rejects, "reject", attempt):
             choices = faults.reject_retcodes or (faults.reject_retcode,)
             return Execution(retcode=faults.choose(choices, "retcode", attempt))
+        held = self.broker.book.positions.get(command.position) if isinstance(command, CloseCommand) else None
+        if held is not None and faults.strikes(faults.refused_exits, "refused exit", held.identifier):
+            return Execution(retcode=faults.refused_exit_retcode)
         is_half = isinstance(command, OrderCommand) and faults.strikes(faults.partial_fills, "partial", key)
         is_split = faults.strikes(faults.split_fills, "split", key)
         has_other_words = faults.strikes(faults.changed_comments, "comment", key)

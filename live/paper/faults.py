@@ -107,10 +107,25 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Share of deals and positions that are never told: only asking shows them."""
     duplicated_events: Share = 0.0
     """Share of deals and positions told twice."""
+    late_events: Share = 0.0
+    """Share of deals and positions told a step (in real time: a second) later than the rest of what they belong to."""
     event_queue: Count = 0
     """Events at once that are kept, the oldest are lost (MetaTrader keeps 1024); 0 keeps all."""
     changed_comments: Share = 0.0
     """Share of orders whose comment the broker replaces by its own."""
+
+    # --- what the broker and other experts do later
+    corrections: Share = 0.0
+    """Share of steps in which the broker changes what is booked, or how: `back_office` says what."""
+    refused_exits: Share = 0.0
+    """Share of positions whose exits are refused for ever, with `refused_exit_retcode`."""
+    refused_exit_retcode: int = 10017
+    trailed_stops: Share = 0.0
+    """Share of steps in which another expert moves the stops of ours behind the price."""
+    silent_account: bool = False
+    """Whether heartbeats tell nothing of the account: only snapshots, and deals, do."""
+    clock_offset_s: float = 0.0
+    """By the clock: how many seconds the terminal's clock is ahead of the computer's."""
 
     # --- people and power
     meddling: Share = 0.0

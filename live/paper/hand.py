@@ -19,6 +19,8 @@ from live.paper.working import Working
 from trading_assets.core.messages import OrderFacts, PositionFacts
 
 _USUAL_VOLUME = Decimal("0.10")
+_TRAILED = 100
+"""Points an expert's trailing stop stays away from the price."""
 _FAR = 200
 """Points a person's stops are away from the price."""
 
@@ -29,13 +31,13 @@ def do(broker: Broker, event: Event, now_msc: int) -> list[Fill]:
         case "open":
             return _open(broker, event, now_msc)
         case "close":
-            return [_close(broker, held, event, now_msc) for held in _chosen(broker, event)]
+            return [_close(broker, held, event, now_msc) for held in chosen(broker, event)]
         case "close_by":
             return _close_by(broker, event, now_msc)
         case "set_stops":
-            return [broker.change(held, sl=event.sl, tp=event.tp) for held in _chosen(broker, event)]
+            return [broker.change(held, sl=event.sl, tp=event.tp) for held in chosen(broker, event)]
         case "remove_stops":
-            return [broker.change(held, sl=0.0, tp=0.0) for held in _chosen(broker, event)]
+            return [broker.change(held, sl=0.0, tp=0.0) for held in chosen(broker, event)]
         case "place":
             _place(broker, event, now_msc)
         case "withdraw":
@@ -61,7 +63,7 @@ def meddle(broker: Broker, faults: Faults, now_msc: int) -> list[Fill]:
     side, whose = faults.choose(("BUY", "SELL"), "side", key), "foreign" if deed == "close_foreign" else "anyone"
     symbol = faults.choose(tuple(broker.contracts), "symbol", key)
     event = Event(do="open", symbol=symbol, side=side, magic=faults.choose((0, 0, 777, -5), "magic", key))  # type: ignore[arg-type]  # chosen from the two sides
-    held = _chosen(broker, msgspec.structs.replace(event, symbol="", whose=whose))
+    held = chosen(broker, msgspec.structs.replace(event, symbol="", whose=whose))
     if deed == "open":
         return _open(broker, event, now_msc)
     if not held:
@@ -85,10 +87,15 @@ def signed(magic: int) -> str:
 
 def is_ours(position: PositionFacts) -> bool:
     """Return whether a position was opened by the daemon: its magic numbers have 63 bits and are never small."""
-    return int(position.magic) > 1_000_000
+    return is_our_magic(position.magic)
 
 
-def _chosen(broker: Broker, event: Event) -> list[PositionFacts]:
+def is_our_magic(magic: str) -> bool:
+    """Return whether a magic number is one of the daemon's."""
+    return int(magic) > 1_000_000
+
+
+def chosen(broker: Broker, event: Event) -> list[PositionFacts]:
     """Return the positions the event befalls; only such whose market is open."""
     held = [
         position
@@ -125,7 +132,7 @@ def _close(broker: Broker, held: PositionFacts, event: Event, now_msc: int) -> F
 
 
 def _close_by(broker: Broker, event: Event, now_msc: int) -> list[Fill]:
-    for held in _chosen(broker, event):
+    for held in chosen(broker, event):
         other = next((one for one in broker.held_in(held.symbol) if one.side != held.side), None)
         if other is not None:
             return broker.leave_by(held, other, event.comment, now_msc)
@@ -138,6 +145,19 @@ def _set_far_stops(broker: Broker, held: PositionFacts) -> list[Fill]:
     sign = 1 if held.side == "BUY" else -1
     sl, tp = (contract.round_price(price - sign * far), contract.round_price(price + sign * far))
     return [broker.change(held, sl=sl, tp=tp)]
+
+
+def trail_stops(broker: Broker) -> list[Fill]:
+    """Move the stop of each position of ours behind the price, as an expert that trails does: never away from it."""
+    moved = []
+    for held in chosen(broker, Event(do="set_stops", whose="ours", which="all")):
+        contract, quoted = broker.contracts[held.symbol], broker.quotes[held.symbol]
+        price, far = quoted.market(OPPOSITE[held.side]), _TRAILED * contract.facts.point
+        sl = contract.round_price(price - far if held.side == "BUY" else price + far)
+        is_closer = sl > held.sl if held.side == "BUY" else not held.sl or sl < held.sl
+        if is_closer:
+            moved.append(broker.change(held, sl=sl))
+    return moved
 
 
 def _place(broker: Broker, event: Event, now_msc: int) -> None:

@@ -93,7 +93,7 @@ async def _by_the_clock(session: Session, plan: Plan, watcher: Watcher) -> None:
     while session.desk.position.played < plan.end and not watcher.is_stopped():
         now_ms = to_ms(watcher.now())
         await session.play(min(int(np.searchsorted(feed.at_ms, now_ms, side="right")), plan.end))
-        if now_ms >= next_beat:
+        if now_ms >= next_beat or now_ms < next_beat - 2 * _BEAT_MS:  # The clock may have been set back.
             next_beat = (now_ms // _BEAT_MS + 1) * _BEAT_MS
             seq = await session.heartbeat(now_ms)
             pongs.append((seq, session.desk.position.played, await session.link.ping()))

@@ -1,6 +1,6 @@
 """What happens at stated moments: people, other experts, the broker and the power, as a list of events (`--script`).
 
-Values read from JSON; what an event does to the account is `hand`'s, to the connection `session`'s. Each event
+Values read from JSON; what an event does to the account is `hand`'s or `back_office`'s, to the connection `session`'s. Each event
 happens once, also over restarts.
 """
 
@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
+from live.paper.conditions import SymbolTerms
 from trading_assets.core.errors import InputError
 from trading_assets.core.market.timeframes import to_ms
 from trading_assets.core.records.record import Side
@@ -22,7 +23,8 @@ AccountDeed = Literal[
     "open", "close", "close_by", "set_stops", "remove_stops", "place", "withdraw", "deposit", "credit", "charge",
     "server_off", "server_on", "terminal_off", "terminal_on",
 ]  # fmt: skip
-LinkDeed = Literal["reinit", "reconnect", "freeze", "log_in", "die"]
+BrokerDeed = Literal["restate", "cancel_deals", "renumber", "reopen", "set_terms"]
+LinkDeed = Literal["reinit", "reconnect", "freeze", "log_in", "sleep", "set_clock", "die"]
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,7 +34,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """UTC; it happens before the first quote at or after this."""
     after_deals: Annotated[int, Meta(ge=0)] = 0
     """Or: at the first heartbeat (a step, in real time a second) with this many deals in the account, deposits included."""
-    do: AccountDeed | LinkDeed
+    do: AccountDeed | BrokerDeed | LinkDeed
     symbol: str = ""
     """Empty: of any symbol, and for a new position the first one."""
     whose: Literal["ours", "foreign", "anyone"] = "anyone"
@@ -52,15 +54,28 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     kind: str = "CHARGE"
     """`charge`: type of the deal, any of MetaTrader's that fills nothing."""
     told: Literal["at_once", "after_the_account", "never"] = "at_once"
-    """When the deal of a `deposit`, `credit` or `charge` is told: `after_the_account` a step later; `never`: asking shows it."""
+    """When the deal of a `deposit`, `credit`, `charge`, or one that is changed, is told: `after_the_account` a step later; `never`: asking shows it."""
     login: str = ""
     """`log_in`: greet as this account; when the daemon refuses, the person logs back in."""
+    server: str = ""
+    """`log_in`: on this server; empty, on the same one."""
+    money: Literal["profit", "commission", "swap", "fee"] = "commission"
+    """`restate`: which money of the newest fill is `amount` from now on."""
+    terms: SymbolTerms = SymbolTerms()
+    """`set_terms`: what holds from now on for `symbol`, or for every one."""
+    seconds: float = 0.0
+    """`sleep`: how long; `set_clock`: how far the terminal's clock is ahead from now on."""
     comment: str = ""
 
     @property
     def is_of_link(self) -> bool:
         """Whether it befalls the connection or the process and not the account."""
-        return self.do in ("reinit", "reconnect", "freeze", "log_in", "die")
+        return self.do in get_args(LinkDeed)
+
+    @property
+    def is_of_broker(self) -> bool:
+        """Whether the broker itself does it."""
+        return self.do in get_args(BrokerDeed)
 
 
 def due_events(

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 
 import msgspec
+import numpy as np
 
 from live.paper.answers import send_bars, send_deals, send_snapshot
 from live.paper.course import Course
@@ -18,7 +19,7 @@ from live.paper.faults import Faults
 from live.paper.link import Link, LinkLost, Reinitialised
 from live.paper.quoting import Quoting
 from trading_assets.core.errors import InputError, UnavailableError
-from trading_assets.core.market.timeframes import from_ms
+from trading_assets.core.market.timeframes import from_ms, to_ms
 from trading_assets.core.messages import (
     AccountFacts,
     CancelCommand,
@@ -75,11 +76,11 @@ class Session:
         self._downloaded: set[tuple[str, str]] = set()
 
     async def greet(
-        self, token: str, *, lockstep: bool, ends_at_ms: int | None, limits: TraderLimits | None = None, login: str = ""
+        self, token: str, *, lockstep: bool, ends_at_ms: int | None, limits: TraderLimits | None = None
     ) -> None:
         """Say hello, wait for welcome and subscribe, then send what an earlier connection could not.
 
-        `login`: greet as another account, as after a change of account in the terminal.
+        Where the account was changed in the terminal, the other one is named.
         """
         self.desk.broker.is_halted = False
         account = self.desk.broker.account()
@@ -87,7 +88,7 @@ class Session:
             Hello,
             token=token,
             build=BUILD,
-            account=msgspec.structs.replace(account, login=login) if login else account,
+            account=self._named(account),
             server_time_msc=self.now_msc(),
             lockstep=lockstep,
             ends_at_msc=None if ends_at_ms is None else self.feed.clock.to_server(from_ms(ends_at_ms)),
@@ -143,7 +144,7 @@ class Session:
         await self.flush()
         await self._befall()
         account = self._account_now()
-        news = account if account != self._told_account else None
+        news = account if account != self._told_account and not self._faults.silent_account else None
         self._told_account = account
         return await self.link.send(
             TerminalHeartbeat, chain_id=self.course.chain(now_ms, ""), server_time_msc=self.now_msc(), account=news
@@ -193,10 +194,33 @@ class Session:
                 case "die":
                     die()
                 case "log_in":
-                    self.course.login = event.login
+                    self.course.login, self.course.server = event.login, event.server
                     self.link.cut()
+                case "sleep":
+                    await self._sleep(event.seconds)
+                case "set_clock" if self.course.computer_clock is not None:
+                    self.course.computer_clock.offset_s = event.seconds
+                case "set_clock":
+                    pass  # In lockstep nothing looks at a clock.
                 case _:
                     self.link.cut()
+
+    async def _sleep(self, seconds: float) -> None:
+        """The machine sleeps, its connection outlives it: what is quoted meanwhile the expert never sees, what happens is told after."""
+        end_ms = self.desk.position.now_ms + int(seconds * 1000)
+        clock = self.course.computer_clock
+        if clock is not None:
+            await clock.rest(seconds)
+            end_ms = max(to_ms(clock.now()), self.desk.position.now_ms)
+        for _ in self.course.quotes_to(int(np.searchsorted(self.feed.at_ms, end_ms))):
+            pass
+        self.desk.move(msgspec.structs.replace(self.desk.position, now_ms=end_ms))
+        await self.flush()
+
+    def _named(self, account: AccountFacts) -> AccountFacts:
+        """Return the account under the login and the server the terminal is logged in to."""
+        login, server = self.course.login or account.login, self.course.server or account.server
+        return msgspec.structs.replace(account, login=login, server=server)
 
     async def _until(self, what: str, is_there: Callable[[], bool]) -> None:
         """React to messages until `is_there`. Raises UnavailableError when only silence and heartbeats come for too long."""
@@ -213,9 +237,9 @@ class Session:
             await self.handle(message)
 
     def _refused(self, refusal: Refusal) -> None:
-        if refusal.code == "wrong_login" and self.course.login:
+        if refusal.code == "wrong_login" and (self.course.login or self.course.server):
             # The person sees it and logs back in.
-            self.course.login = ""
+            self.course.login = self.course.server = ""
             self._complain(f"the daemon refused the account ({refusal.code}): {refusal.text}")
             raise LinkLost("the account was changed back")
         if not self.link.session:

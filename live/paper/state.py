@@ -161,6 +161,8 @@ class State:
     def _save_changes(self, changes: Changes) -> None:
         execute, many, encode = self._database.execute, self._database.executemany, self._encoder.encode
         many("INSERT INTO deals VALUES (?, ?)", [(int(deal.ticket), encode(deal)) for deal in changes.deals])
+        revised = [(encode(deal), int(deal.ticket)) for deal in changes.revised]
+        many("UPDATE deals SET body = ? WHERE ticket = ?", revised)
         many(
             "INSERT OR REPLACE INTO answers (request_id, body) VALUES (?, ?)",
             [(answer.request_id, encode(answer)) for answer in changes.answers],

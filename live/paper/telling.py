@@ -12,7 +12,7 @@ import msgspec
 
 from live.paper.faults import Faults
 from live.paper.orders import Answer, Command, Fill
-from trading_assets.core.messages import DealUpdate, FromTerminal, OrderUpdate, PositionUpdate
+from trading_assets.core.messages import AccountFacts, DealFacts, DealUpdate, FromTerminal, OrderUpdate, PositionUpdate
 
 Told = list[tuple[FromTerminal, int]]
 
@@ -26,19 +26,22 @@ def tell_answer(faults: Faults, command: Command, answer: Answer) -> Told:
     if faults.strikes(faults.lost_answers, "lost", key):
         return []
     if fills and faults.strikes(faults.timeouts, "timeout", key):
-        return [(unknown_update(faults, command), 0), *((message, 1) for message in fills)]
+        return [
+            (unknown_update(faults, command), 0),
+            *((message, 1 + wait) for message, wait in with_waits(faults, fills, key)),
+        ]
     messages = [*fills, update] if faults.strikes(faults.reordered_results, "reordered", key) else [update, *fills]
     if faults.strikes(faults.shuffled_events, "shuffled", key):
         messages = faults.shuffle(messages, "order of", key)
     wait = 1 if faults.strikes(faults.delayed_answers, "delayed", key) else 0
-    return [(message, wait) for message in messages]
+    return [(message, wait + more) for message, more in with_waits(faults, messages, key)]
 
 
 def tell_settled(faults: Faults, command: Command, answer: Answer) -> Told:
     """Return what the daemon is told when a working order got further or ended: deals first, then the order."""
     key = f"{command.request_id} {answer.order.volume_current if answer.order else ''}"
     messages = events(faults, messages_of(answer.fills, command.chain_id), key)
-    return [(message, 0) for message in (*messages, update_of(command, answer))]
+    return with_waits(faults, [*messages, update_of(command, answer)], key)
 
 
 def tell_events(faults: Faults, fills: Sequence[Fill], chain_id: str) -> Told:
@@ -47,7 +50,26 @@ def tell_events(faults: Faults, fills: Sequence[Fill], chain_id: str) -> Told:
     messages = events(faults, messages_of(fills, chain_id), key)
     if faults.strikes(faults.shuffled_events, "shuffled", key):
         messages = faults.shuffle(messages, "order of", key)
-    return [(message, 0) for message in messages]
+    return with_waits(faults, messages, key)
+
+
+def with_waits(faults: Faults, messages: Sequence[FromTerminal], key: str) -> Told:
+    """Return each message with the turns it is held back: one for an event that is late."""
+    return [
+        (
+            message,
+            int(not isinstance(message, OrderUpdate) and faults.strikes(faults.late_events, "late", f"{key} {nth}")),
+        )
+        for nth, message in enumerate(messages)
+    ]
+
+
+def tell_deals(deals: Sequence[DealFacts], account: AccountFacts, chain_id: str, wait: int) -> Told:
+    """Return what the daemon is told of deals that changed no position, or are told again."""
+    return [
+        (DealUpdate(session="", seq=0, sent_msc=0, chain_id=chain_id, deal=deal, account=account), wait)
+        for deal in deals
+    ]
 
 
 def unknown_update(faults: Faults, command: Command) -> OrderUpdate:

@@ -21,6 +21,7 @@ import numpy as np
 from live.paper.absence import live_on
 from live.paper.account import Terms
 from live.paper.beginning import open_account, start_index
+from live.paper.computer_clock import ComputerClock
 from live.paper.conditions import Conditions
 from live.paper.contracts import account_currency
 from live.paper.course import Course
@@ -93,8 +94,7 @@ class Terminal:
         self._setup = setup
         self._say = say
         self._is_stopped = is_stopped
-        self._now = now
-        self._rate = rate
+        self._clock = ComputerClock(now, rate, setup.faults.clock_offset_s)
         self._told_at = 0.0
         self._began_at = 0
         self._connections = 0
@@ -109,7 +109,8 @@ class Terminal:
         with closing(State(self._setup.state)) as state:
             desk = self._open(state)
             self._began_at = desk.position.played
-            course = Course(self._feed, desk, self._setup.faults, self._setup.script)
+            clock = self._clock if self._setup.pace == "realtime" else None
+            course = Course(self._feed, desk, self._setup.faults, self._setup.script, clock)
             is_done = await self._converse(course, self._plan())
             desk.save()
             return self._summary(desk, is_done=is_done)
@@ -131,11 +132,11 @@ class Terminal:
 
     def _first_position(self) -> PlayPosition:
         feed, setup = self._feed, self._setup
-        weeks = fitting_weeks(feed, self._now()) if setup.pace == "realtime" else 0
+        weeks = fitting_weeks(feed, self._clock.now()) if setup.pace == "realtime" else 0
         shifted = feed.shifted(weeks)
         start = start_index(feed, setup.history_days)
         if setup.pace == "realtime":
-            start = max(start, shifted.index_at(self._now()))
+            start = max(start, shifted.index_at(self._clock.now()))
         step_ms = setup.step_minutes * 60_000
         at_ms = int(shifted.at_ms[min(start, len(feed) - 1)]) // step_ms * step_ms
         return PlayPosition(played=start, acknowledged=start, now_ms=at_ms, weeks=weeks)
@@ -185,7 +186,7 @@ class Terminal:
         """Let the market go on without the daemon: by the clock always, in lockstep once, by the minutes asked for."""
         now_ms = course.desk.position.now_ms
         if plan.pace == "realtime":
-            now_ms = to_ms(self._now())
+            now_ms = to_ms(self._clock.now())
         elif self._setup.faults.away_minutes and self._connections and not is_away:
             now_ms = min(
                 (now_ms + self._setup.faults.away_minutes * 60_000) // plan.step_ms * plan.step_ms, plan.ends_at_ms
@@ -201,15 +202,13 @@ class Terminal:
         # In lockstep the daemon may be busy for long; the wait for `processed` has its own limit.
         link = await open_link(setup.url, course.now_msc, self._link_faults(), None if is_replay else 20.0, setup.ca)
         self._connections += 1
-        watcher = Watcher(self._is_stopped, lambda: self._tell(course.desk, plan), self._now, self._rate)
+        watcher = Watcher(self._is_stopped, lambda: self._tell(course.desk, plan), self._clock.now, self._clock.rate)
         try:
             while True:
                 session = Session(link, course, setup.faults, self._complain, self._show, setup.answer_timeout_s)
                 try:
                     ends_at_ms = plan.ends_at_ms if is_replay else None
-                    await session.greet(
-                        setup.token, lockstep=is_replay, ends_at_ms=ends_at_ms, limits=setup.limits, login=course.login
-                    )
+                    await session.greet(setup.token, lockstep=is_replay, ends_at_ms=ends_at_ms, limits=setup.limits)
                     await self._meet_twin(course)
                     return await play(session, plan, watcher)
                 except Reinitialised as again:

@@ -10,7 +10,7 @@ import pytest
 
 from live.paper.conditions import Conditions
 from live.paper.faults import Faults
-from live.paper.script import AccountDeed, LinkDeed
+from live.paper.script import AccountDeed, BrokerDeed, LinkDeed
 from live.paper.shape import Shape
 
 PAGE = Path(__file__).parents[3] / "docs" / "simulated-terminal.md"
@@ -25,7 +25,7 @@ def page() -> str:
 
 def test_everything_that_can_be_asked_for_is_on_the_page(page: str):
     names = {*Faults.__struct_fields__, *Conditions.__struct_fields__, *Shape.__struct_fields__}
-    names |= {*get_args(AccountDeed), *get_args(LinkDeed)}
+    names |= {*get_args(AccountDeed), *get_args(BrokerDeed), *get_args(LinkDeed)}
     named = set(re.findall(r"`([a-z_]+)`", page))
     assert names - named - ELSEWHERE == set()
 
