@@ -173,9 +173,7 @@ class RiskBook:
     def marks(self) -> RiskState:
         """Return what is remembered as it is, without letting a day or a week begin: for the record of a start."""
         held = tuple(
-            kept.state
-            for kept in self._kept
-            if not kept.symbol and breakers.rule_of(kept.state.breaker).reset_by != "cause"
+            kept.state for kept in self._kept if not kept.symbol and breakers.is_remembered(kept.state.breaker)
         )
         return RiskState(
             open_positions=0,
@@ -194,7 +192,7 @@ class RiskBook:
                 symbol=kept.symbol, breaker=kept.state.breaker, effect=kept.state.effect, cause=kept.state.cause
             )
             for kept in self._kept
-            if kept.symbol and breakers.rule_of(kept.state.breaker).reset_by != "cause"
+            if kept.symbol and breakers.is_remembered(kept.state.breaker)
         )
 
     # --- breakers -------------------------------------------------------------------------------------------------

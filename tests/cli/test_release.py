@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -149,6 +150,21 @@ def test_list_and_show_say_what_is_in_use_and_what_does_not_verify(home: Home, m
     for arguments in (("list",), ("show",), ("show", "rules-only")):
         done = CliRunner().invoke(trading, ["release", *arguments, "--home", str(home.root)])
         assert done.exit_code == 0, done.output
+        # An id is never cut: it goes into the next command.
+        assert arguments != ("list",) or f"│ {model}-blend-30 │" in done.output
+        assert arguments != ("show",) or (
+            "{'" not in done.output and shown["manifest"]["dataset_sha256"] in done.output
+        )
+
+
+def test_a_folder_that_is_no_release_keeps_no_model_from_being_promoted(home: Home, model: str) -> None:
+    run(home, "promote", model, "--reason", "why", "--force")
+    shutil.copytree(home.releases / f"{model}-blend-0", home.releases / "a-copy")
+    (home.models / model / TRAINED).unlink()
+    run(home, "promote", model, "--blend", "0.2", "--reason", "why", "--force")
+    assert current_id(home.releases) == f"{model}-blend-20"
+    with pytest.raises(InputError, match="never trained here"):
+        run(home, "promote", "meta-unknown", "--reason", "why", "--force")
 
 
 def test_a_pointer_left_behind_by_a_death_is_moved_by_the_next_look(home: Home, model: str) -> None:

@@ -67,6 +67,9 @@ def test_a_training_is_kept_with_parameters_metrics_and_figures(tracking: Tracki
     assert run.data.params == {"trees": "5", "scheme": "expanding"}
     assert run.data.metrics == {"brier": 0.21, "log_loss": 0.6}
     assert run.data.tags["model_version"] == first.version
+    # The market's time, which may lie years back, is no time of the run: it would have taken years.
+    assert run.data.tags["trained_at"] == training(first).trained_at.isoformat()
+    assert 0 <= run.info.end_time - run.info.start_time < 3_600_000
     assert [file.path for file in client.list_artifacts(version.run_id, "figures")] == ["figures/reliability.png"]
     assert {file.path for file in client.list_artifacts(version.run_id)} == {
         "evaluation.json",

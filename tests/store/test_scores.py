@@ -70,7 +70,7 @@ def test_a_version_of_the_dataset_trains_again_to_the_same_bytes(played: Played)
     assert MetaModel.from_bytes(kept).version == row["model_version"]
 
 
-def test_the_command_line_lists_compares_and_scores(played: Played) -> None:
+def test_the_command_line_lists_compares_and_scores(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
     listed = versions(played.home)["versions"]
     assert len(listed) >= 2
     assert any(one["models"] == [model_of(played)] for one in listed)
@@ -86,6 +86,9 @@ def test_the_command_line_lists_compares_and_scores(played: Played) -> None:
         (prediction_report, scored),
     ):
         report(result)
+    assert one.signal_id in capsys.readouterr().out, "an id is never cut: it goes into the next command"
+    with pytest.raises(InputError, match="no decision is named; name one with --signal; the latest: 01"):
+        predicted(played.home, model_of(played), [])
     told = json.loads(trading("dataset", "versions", "--home", str(played.home.root), "--json").stdout)
     assert [one["sha256"] for one in told["versions"]] == [one["sha256"] for one in listed]
     refused = trading("dataset", "rollback", "999", "--home", str(played.home.root))

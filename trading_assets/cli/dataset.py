@@ -13,6 +13,8 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
+from trading_assets.cli.screen import show_table
+from trading_assets.core.errors import InputError
 from trading_assets.store.dataset_versions import difference, resume, rollback, summaries
 from trading_assets.store.home import Home
 from trading_assets.store.lake import Lake
@@ -53,9 +55,26 @@ def resumed(home: Home) -> dict[str, Any]:
 
 
 def predicted(home: Home, model_version: str, signals: Sequence[str]) -> dict[str, Any]:
-    """Return the scores of the signals' candidates."""
+    """Return the scores of the signals' candidates. Raises InputError when none is named, with the latest there are."""
+    if not signals:
+        latest = ", ".join(_latest_signals(home)) or "none is ingested yet"
+        raise InputError(
+            "scoring with",
+            f"model {model_version}",
+            "no decision is named",
+            f"name one with --signal; the latest: {latest}",
+        )
     scores = predict_batch(home, model_version, signals)
     return {"model_version": model_version, "scores": scores.to_dicts()}
+
+
+def _latest_signals(home: Home) -> list[str]:
+    """Return the ids of the latest decisions that had candidates with prices."""
+    lake = Lake(home.lake)
+    dates = lake.dates("candidates") if home.lake.is_dir() else []
+    rows = lake.read("candidates", dates=dates[-1:], columns=("signal_id", "kind")) if dates else pl.DataFrame()
+    priced = rows.filter(pl.col("kind").is_in(["LONG", "SHORT"])) if rows.height else rows
+    return sorted(set(priced["signal_id"]))[-3:] if priced.height else []
 
 
 def _keys(rows: pl.DataFrame) -> list[dict[str, Any]]:
@@ -71,7 +90,7 @@ def versions_report(result: dict[str, Any]) -> None:
             str(one["version"]), origin, f"{one['committed_at']:%Y-%m-%d %H:%M}", str(one["rows"]), str(one["days"]),
             one["sha256"][:12], ", ".join(one["models"]),
         )  # fmt: skip
-    Console().print(table)
+    show_table(table)
 
 
 def diff_report(result: dict[str, Any]) -> None:
@@ -114,4 +133,4 @@ def prediction_report(result: dict[str, Any]) -> None:
             one["signal_id"], one["idea_id"], one["kind"], one["exit_profile"], f"{one['win_probability']:.4f}", live,
             "yes" if one["recorded_model_version"] == result["model_version"] else "",
         )  # fmt: skip
-    Console().print(table)
+    show_table(table)

@@ -6,14 +6,17 @@ recorded as such. How judgements are carried out lives in `defs.judgements`, wha
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+import click
 import msgspec
 import polars as pl
 from rich.console import Console
 from rich.table import Table
 
+from trading_assets.cli.screen import show_table
 from trading_assets.core.errors import InputError, StateError
 from trading_assets.core.release import RULES_ONLY_ID, ReleaseManifest
 from trading_assets.store.home import Home
@@ -126,8 +129,9 @@ def _release_of(home: Home, model_version: str, blend: float, at: datetime) -> s
     if path.is_file():
         return draft_of(home, msgspec.json.decode(path.read_bytes(), type=Trained), blend, at)
     for other in released(home.releases):
-        if read_manifest(home.releases, other).model_version == model_version:
-            return at_blend(home, other, blend, at)
+        with suppress(StateError):  # one that is no release says nothing of this model
+            if read_manifest(home.releases, other).model_version == model_version:
+                return at_blend(home, other, blend, at)
     known = sorted(path.name for path in home.models.glob("meta-*"))
     raise InputError(
         "releasing",
@@ -199,22 +203,28 @@ def releases_report(result: dict[str, Any]) -> None:
     for one in result["releases"]:
         mark = "in use" if one["is_current"] else ""
         if one["problem"]:
-            table.add_row(mark, one["release_id"], f"[red]{one['problem']}", "", "", "", "")
+            table.add_row(mark or "unusable", one["release_id"], "", "", "", "", "")
             continue
         table.add_row(mark, one["release_id"], one["model_version"], f"{one['blend']:.0%}", f"{one['created_at']:%Y-%m-%d %H:%M}",
                       str(one["dataset_version"]), one["parent_release_id"] or RULES_ONLY_ID)  # fmt: skip
-    console = Console()
-    console.print(table)
+    show_table(table)
+    console = Console(soft_wrap=True)
+    for one in result["releases"]:
+        if one["problem"]:
+            console.print(f"[red]{one['release_id']}: {one['problem']}")
     if result["current"] == RULES_ONLY_ID:
         console.print("The rules decide alone.")
 
 
 def release_report(result: dict[str, Any]) -> None:
     """Print one release and the judgements on its model."""
-    console = Console()
+    console = Console(soft_wrap=True)
     console.print(f"{result['release_id']}{', in use' if result['is_current'] else ''}")
     for name, value in (result["manifest"] or {}).items():
-        console.print(f"  {name:<22} {value}")
+        inner = value.items() if isinstance(value, dict) else [("", value)]
+        for number, (key, one) in enumerate(inner):
+            said = f"{one:%Y-%m-%d %H:%M} UTC" if isinstance(one, datetime) else str(one)
+            click.echo(f"  {name if not number else '':<22} {f'{key}  ' if key else ''}{said}")
     console.print(f"  [red]{result['problem']}" if result["problem"] else "  It verifies and loads.")
     for one in result["judgements"]:
         forced = ", by force" if one["is_forced"] else ""

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 OUT = Console()
+_ANY_WIDTH = 10_000
+
+
+def show_table(table: Table) -> None:
+    """Print a table as wide as it is: an id that is cut or broken cannot be put into the next command."""
+    widest = Measurement.get(OUT, OUT.options.update(width=_ANY_WIDTH), table).maximum
+    Console(width=max(widest, OUT.width)).print(table)
 
 
 def pairs(title: str, rows: Iterable[tuple[str, object]]) -> None:

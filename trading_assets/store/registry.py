@@ -148,9 +148,10 @@ def _log_run(client: MlflowClient, tracking: Tracking, training: TrackedTraining
         if experiment is not None
         else client.create_experiment(tracking.experiment, artifact_location=tracking.artifacts)
     )
-    at_ms = int(training.trained_at.timestamp() * 1000)
-    run_id = str(client.create_run(experiment_id, start_time=at_ms, run_name=training.model.version).info.run_id)
-    tags = {_VERSION_TAG: training.model.version, **training.tags}
+    # Begin and end of a run are the wall clock's, by MLflow; the market's time, which may lie years back, is a tag.
+    run = client.create_run(experiment_id, run_name=training.model.version).info
+    run_id, at_ms = str(run.run_id), int(run.start_time)
+    tags = {_VERSION_TAG: training.model.version, "trained_at": training.trained_at.isoformat(), **training.tags}
     client.log_batch(
         run_id,
         metrics=[Metric(key, float(value), at_ms, 0) for key, value in training.metrics.items() if np.isfinite(value)],

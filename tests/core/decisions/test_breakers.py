@@ -132,7 +132,7 @@ def test_a_trip_is_recorded_once_and_kept() -> None:
 
 def test_a_breaker_resets_itself_when_its_cause_is_gone() -> None:
     kept, _ = advance((), seen("order_rate", "drawdown_halve", "model_absent"), MONDAY)
-    assert latched(kept, MONDAY) == ()
+    assert [state.breaker for state in latched(kept, MONDAY)] == ["drawdown_halve"], "it lets go later than it trips"
     kept, changes = advance(kept, seen("drawdown_halve"), MONDAY + timedelta(minutes=5))
     assert changed(changes) == [("order_rate", "reset"), ("model_absent", "reset")]
     assert [breaker.state.breaker for breaker in kept] == ["drawdown_halve"]
@@ -211,6 +211,21 @@ def test_a_latched_stop_is_tripped_although_the_drawdown_is_made_good(market: An
     kept, _ = advance((), seen("drawdown_stop"), MONDAY)
     state = evaluated(market, breakers=latched(kept, MONDAY + timedelta(days=3)))["drawdown_stop"]
     assert (state.is_tripped, state.cause) == (True, "cause")
+
+
+def test_a_halved_risk_is_whole_again_only_well_under_the_limit(market: Any) -> None:
+    """Around the limit it would trip and let go at each bar otherwise."""
+    kept: tuple[breakers.KeptBreaker, ...] = ()
+    told, factors = [], []
+    for drawdown in ("9.9", "10.1", "9.9", "10.1", "8.1", "7.9", "9.9"):
+        equity = Decimal(10000) - 100 * Decimal(drawdown)
+        states = evaluated(market, equity=equity, day_start_equity=equity, breakers=latched(kept, MONDAY))
+        kept, changes = advance(kept, states.values(), MONDAY)
+        told += [(drawdown, change.change) for change in changes if change.breaker == "drawdown_halve"]
+        factors.append(size_factor(states.values()))
+    assert told == [("10.1", "trip"), ("7.9", "reset")]
+    half = Decimal("0.5")
+    assert factors == [1, half, half, half, half, 1, 1]
 
 
 def test_slippage_is_an_anomaly_only_over_several_fills() -> None:

@@ -37,12 +37,14 @@ class BreakerRule(msgspec.Struct, frozen=True):
     effect: Effect
     reset_by: ResetBy
     scope: Literal["account", "symbol", "decision"] = "account"
+    releases_at: float = 1.0
+    """For one reset by its cause: the share of its limit at which the cause counts as gone, so that it does not trip at each tick."""
 
 
 RULES: tuple[BreakerRule, ...] = (
     BreakerRule("halt", "stop", "person"),
     BreakerRule("drawdown_stop", "stop", "person"),
-    BreakerRule("drawdown_halve", "halve", "cause"),
+    BreakerRule("drawdown_halve", "halve", "cause", releases_at=0.8),
     BreakerRule("daily_loss", "stop", "day"),
     BreakerRule("weekly_loss", "stop", "week"),
     BreakerRule("order_rate", "stop", "cause"),
@@ -98,7 +100,7 @@ def evaluate(
     for kept in risk.breakers:
         if kept.breaker not in _CLEAR:
             others.append(kept)
-        elif kept.is_tripped:
+        elif kept.is_tripped and not _lingers(kept.breaker):
             causes.setdefault(kept.breaker, kept.cause or "tripped earlier")
     if not causes:
         return (*_CLEAR.values(), *others)
@@ -118,8 +120,13 @@ def account_causes(limits: BreakerLimits, account: AccountState, risk: RiskState
     drawdown = _loss(risk.equity_high_water_mark, equity)
     if drawdown > limits.drawdown_stop:
         causes["drawdown_stop"] = f"drawdown of {drawdown:.1%} is over {limits.drawdown_stop:.0%}"
+    release = limits.drawdown_halve * RULE_BY_NAME["drawdown_halve"].releases_at
     if drawdown > limits.drawdown_halve:
         causes["drawdown_halve"] = f"drawdown of {drawdown:.1%} is over {limits.drawdown_halve:.0%}"
+    elif drawdown > release and any(kept.breaker == "drawdown_halve" and kept.is_tripped for kept in risk.breakers):
+        causes["drawdown_halve"] = (
+            f"drawdown of {drawdown:.1%} was over {limits.drawdown_halve:.0%} and is over {release:.1%}"
+        )
     day = _loss(risk.day_start_equity, equity)
     if day > limits.daily_loss:
         causes["daily_loss"] = f"loss of {day:.1%} since the start of the day is over {limits.daily_loss:.0%}"
@@ -244,14 +251,22 @@ def reset(
 
 
 def latched(kept: Iterable[KeptBreaker], at: datetime, symbol: str = "") -> tuple[BreakerState, ...]:
-    """Return the kept breakers that concern the symbol and still hold at `at` whatever is seen: what belongs into the risk state."""
+    """Return the kept breakers that concern the symbol and still hold at `at`: what belongs into the risk state.
+
+    They hold whatever is seen, or let go later than they trip, so that what is seen is judged knowing that they did.
+    """
     return tuple(
         breaker.state
         for breaker in kept
         if breaker.concerns(symbol)
-        and rule_of(breaker.state.breaker).reset_by != "cause"
+        and is_remembered(breaker.state.breaker)
         and not _reset_cause(rule_of(breaker.state.breaker), breaker.tripped_at, at, is_seen=True)
     )
+
+
+def is_remembered(breaker: str) -> bool:
+    """Return whether a trip says something that what is seen next does not: it holds by itself, or lets go later than it trips."""
+    return rule_of(breaker).reset_by != "cause" or _lingers(breaker)
 
 
 def change_of(event: BreakerEvent) -> BreakerChange:
@@ -290,6 +305,10 @@ def week_of(at: datetime) -> datetime:
     """Return the start of the trading week: Sunday 00:00 UTC."""
     day = at.replace(hour=0, minute=0, second=0, microsecond=0)
     return day - timedelta(days=(day.weekday() + 1) % 7)
+
+
+def _lingers(breaker: str) -> bool:
+    return rule_of(breaker).releases_at < 1.0
 
 
 def _change(state: BreakerState, change: Literal["trip", "reset"], cause: str, symbol: str) -> BreakerChange:
