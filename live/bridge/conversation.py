@@ -16,6 +16,7 @@ from typing import Protocol
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
+from live.bridge.damaged_elements import Partial
 from live.bridge.inlet import Dropped, Inlet, Item
 from live.bridge.link import Link
 from live.bridge.protocol import Gapped, Greeting, Refused, TerminalProtocol
@@ -64,6 +65,12 @@ class Terminals(Protocol):
 
     async def resync(self, expected_seq: int) -> None:
         """Messages before the next one are missing."""
+
+    async def lose(self, kind: str, problem: str) -> None:
+        """A message came in its place and could not be read."""
+
+    async def miss(self, partial: Partial) -> None:
+        """Elements of the next message could not be read."""
 
     def dropped(self, quotes: Dropped) -> None:
         """Quotes made room for later ones, because the daemon could not keep up."""
@@ -194,16 +201,23 @@ class Conversation:
     async def _take(self, item: Item) -> bool:
         """Do what one frame says; returns whether there is going on."""
         received, desk = item.received, self._desk
+        if isinstance(received, Gapped):
+            if desk is None:
+                return False
+            await desk.resync(received.expected_seq)
+            received = received.message
         if isinstance(received, Refused):
             await self._house.refuse(self._link, self.account, received)
+            if received.lost and not received.is_fatal and desk is not None:
+                await desk.lose(received.lost, received.text)
             return not received.is_fatal
         if isinstance(received, Greeting):
             await self._greeted(received)
             return self._desk is not None
         if desk is None:
             return False
-        if isinstance(received, Gapped):
-            await desk.resync(received.expected_seq)
+        if isinstance(received, Partial):
+            await desk.miss(received)
             received = received.message
         await desk.handle(received, item.arrived_ns)
         return True

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from live.bridge.damaged_elements import Partial, countable_part, envelope_of, readable_part
 from live.bridge.keyring import Verdict
 from live.bridge.soundness import fault_of
 from trading_assets.core.messages import (
@@ -31,6 +32,7 @@ MAX_REFUSALS = 200
 # Both sides and JavaScript's readers hold whole numbers up to here exactly.
 MOST_SEQUENCE = 2**53
 _MOST_HELLOS = 4
+_LONGEST_TYPE = 40
 _SUBJECT_LENGTH = 500
 
 Kind = TypeVar("Kind", bound=Message)
@@ -44,13 +46,15 @@ class Refused:
     text: str
     subject: str
     is_fatal: bool = False
+    lost: str = ""
+    """Type of a message that took its place in the sequence: what it said is not known. Empty when it took none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gapped:
-    """An accepted message before which others are missing: the terminal must be asked to resync."""
+    """A message in its place before which others are missing: the terminal must be asked to resync."""
 
-    message: FromTerminal
+    message: FromTerminal | Partial | Refused
     expected_seq: int
 
 
@@ -64,7 +68,7 @@ class Greeting:
     session: str
 
 
-Received = FromTerminal | Greeting | Gapped | Refused
+Received = FromTerminal | Greeting | Gapped | Partial | Refused
 
 
 class TerminalProtocol:
@@ -100,7 +104,11 @@ class TerminalProtocol:
         try:
             message = decode_from_terminal(frame)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            return self._refuse_undecoded(frame, error)
+            return self._undecoded(frame, error)
+        return self._decoded(message, frame, None)
+
+    def _decoded(self, message: FromTerminal, frame: str | bytes, partial: Partial | None) -> Received:
+        """Take a message; `partial`: what of it could be read, where not all could."""
         if message.v != PROTOCOL_VERSION:
             return self._wrong_version(message.v, frame)
         if isinstance(message, Hello):
@@ -113,7 +121,7 @@ class TerminalProtocol:
                 f"the message names session {message.session[:40]!r}, this one is {self._session_in!r}; send hello again",
                 frame,
             )
-        return self._in_order(message, frame)
+        return self._in_order(message, frame, partial)
 
     def begin_session(self) -> None:
         """What goes out from now on belongs to the session of the next greeting taken up."""
@@ -125,21 +133,34 @@ class TerminalProtocol:
         self._next_out += 1
         return text
 
-    def _in_order(self, message: FromTerminal, frame: str | bytes) -> Received:
+    def _in_order(self, message: FromTerminal, frame: str | bytes, partial: Partial | None) -> Received:
         expected = self._next_in
-        if not 0 < message.seq <= MOST_SEQUENCE:
-            return self._refuse(
-                "invalid", f"sequence {str(message.seq)[:40]} is none, {expected} was expected; it is ignored", frame
-            )
-        if message.seq < expected:
-            return self._refuse(
-                "stale_sequence", f"sequence {message.seq} came again, {expected} was expected; it is ignored", frame
-            )
+        refused = self._out_of_order(message.seq, frame)
+        if refused is not None:
+            return refused
         self._next_in = message.seq + 1
-        fault = fault_of(message)
+        countable = countable_part(message)
+        whole = countable.message if isinstance(countable, Partial) else countable
+        damages = (partial.damages if partial else ()) + (countable.damages if isinstance(countable, Partial) else ())
+        fault = fault_of(whole)
+        taken: FromTerminal | Partial | Refused = Partial(whole, damages) if damages else whole
         if fault:
-            return self._refuse("invalid", f"{fault}; the message is ignored", frame)
-        return message if message.seq == expected else Gapped(message, expected)
+            taken = self._refuse(
+                "invalid", f"{fault}; the message is ignored", frame, lost=str(message.__struct_config__.tag)
+            )
+        return taken if message.seq == expected else Gapped(taken, expected)
+
+    def _out_of_order(self, seq: int, frame: str | bytes) -> Refused | None:
+        expected = self._next_in
+        if not 0 < seq <= MOST_SEQUENCE:
+            return self._refuse(
+                "invalid", f"sequence {str(seq)[:40]} is none, {expected} was expected; it is ignored", frame
+            )
+        if seq < expected:
+            return self._refuse(
+                "stale_sequence", f"sequence {seq} came again, {expected} was expected; it is ignored", frame
+            )
+        return None
 
     def _greet(self, hello: Hello) -> Greeting | Refused:
         """Bind the connection to the token's account. A second hello starts a new session (the EA was re-initialised)."""
@@ -162,25 +183,41 @@ class TerminalProtocol:
         self._next_in = 2
         return Greeting(hello, verdict.account, verdict.token_id, self._session_in)
 
-    def _refuse_undecoded(self, frame: str | bytes, error: Exception) -> Refused:
+    def _undecoded(self, frame: str | bytes, error: Exception) -> Received:
+        """Take of a frame what can be read: its message without the elements that spoil it, or its place in the sequence alone."""
         version = _version_of(frame)
         if version is not None and version != PROTOCOL_VERSION:
             return self._wrong_version(version, frame)
+        is_known = self.account is not None
+        partial = readable_part(frame) if is_known else None
+        if partial is not None:
+            return self._decoded(partial.message, frame, partial)
         kind = "invalid" if isinstance(error, msgspec.ValidationError) else "malformed"
-        return self._refuse(
-            kind, f"the frame is not a message of protocol {PROTOCOL_VERSION}: {str(error)[:200]}; it is ignored", frame
-        )
+        text = f"the frame is not a message of protocol {PROTOCOL_VERSION}: {str(error)[:200]}; it is ignored"
+        envelope = envelope_of(frame) if is_known else None
+        expected = self._next_in
+        if (
+            envelope is None
+            or envelope.type in ("", "hello")
+            or envelope.session != self._session_in
+            or not expected <= envelope.seq <= MOST_SEQUENCE
+        ):
+            return self._refuse(kind, text, frame)
+        # Its number is taken: asked for again it would be as unreadable, and the next message would ask once more.
+        self._next_in = envelope.seq + 1
+        refused = self._refuse(kind, text, frame, lost=envelope.type[:_LONGEST_TYPE])
+        return refused if envelope.seq == expected else Gapped(refused, expected)
 
     def _wrong_version(self, version: int, frame: str | bytes) -> Refused:
         text = f"the terminal speaks protocol {str(version)[:20]}, the daemon {PROTOCOL_VERSION}; install the matching Expert Advisor"
         return self._refuse("wrong_version", text, frame, is_fatal=True)
 
-    def _refuse(self, reason: str, text: str, frame: str | bytes, *, is_fatal: bool = False) -> Refused:
+    def _refuse(self, reason: str, text: str, frame: str | bytes, *, is_fatal: bool = False, lost: str = "") -> Refused:
         self._refusals += 1
         too_many = self._refusals > MAX_REFUSALS
         if too_many:
             text = f"{text}; this was refusal {self._refusals} of the connection, it is closed"
-        return Refused(reason, text, self._subject(frame), is_fatal or too_many)
+        return Refused(reason, text, self._subject(frame), is_fatal or too_many, lost)
 
     def _subject(self, frame: str | bytes) -> str:
         """Text for the quarantine. Whatever may hold a token is named by its size alone: tokens are never recorded."""

@@ -52,6 +52,11 @@ def fault_of(message: Message) -> str:
     return _struct_fault(message, str(message.__struct_config__.tag))
 
 
+def fault_of_element(element: msgspec.Struct, where: str) -> str:
+    """Return what is wrong with the values of one deal, position or order; empty when nothing is."""
+    return _struct_fault(element, where)
+
+
 def contract_fault(facts: SymbolFacts) -> str:
     """Return what is wrong with a symbol's contract; empty when nothing is."""
     return _struct_fault(facts, f"contract of {facts.symbol[:_LONGEST_SHOWN]}")

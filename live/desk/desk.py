@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from live.books.account_identity import identity_of
+from live.bridge.damaged_elements import Partial
 from live.bridge.inlet import Dropped
 from live.bridge.link import Link
 from live.clock import StreamClock
@@ -23,6 +24,7 @@ from live.desk.closings import Closings
 from live.desk.defects import Defects
 from live.desk.gate import Gate
 from live.desk.greeting import HaltNotice, our_limits, session_record
+from live.desk.lost_messages import LostMessages
 from live.desk.vigil import Vigil
 from live.logs import log
 from live.server_clock.search import ClockSearch
@@ -84,6 +86,7 @@ class Desk:
         self._admission = Admission(account)
         self._halt = HaltNotice(account.books.risk)
         self._defects = Defects(account.recorder, account.books.risk)
+        self.lost = LostMessages(account, self._gate.distrust)
         self._is_lockstep = False
         self._turn = asyncio.Lock()
         self._most_silent = max(_MOST_SILENT, _MISSED_HEARTBEATS * timedelta(seconds=settings.terminal_heartbeat_s))
@@ -167,6 +170,7 @@ class Desk:
         self._recorder.clock = StreamClock(at) if hello.lockstep else self.account.clock
         self._clock.begin(hello)
         self._reconciliation.restart()
+        self.lost.begin()
         self._feed.resume()
         self._opening.begin()
         self.account.books.limits = our_limits(hello.limits, self.account.settings.symbols)
@@ -231,9 +235,21 @@ class Desk:
             self._recorder.error("live.desk.desk", text)
             self._gate.distrust("messages of the terminal were lost")
             self._feed.lost()
-            await self.link.send(Resync, expected_seq=expected_seq)
-            self._reconciliation.give_up()
-            await self._reconciliation.ask()
+            if self.lost.may_ask():
+                await self.link.send(Resync, expected_seq=expected_seq)
+                self._reconciliation.give_up()
+                await self._reconciliation.ask()
+
+    async def lose(self, kind: str, problem: str) -> None:
+        """A message came in its place and could not be read."""
+        async with self._taking_turns():
+            if self.link is not None and not self._search.is_running:
+                self.lost.lose(kind, problem)
+
+    async def miss(self, partial: Partial) -> None:
+        """Elements of the message that comes next could not be read."""
+        async with self._taking_turns():
+            self.lost.miss(partial)
 
     async def handle(self, message: FromTerminal, arrived_ns: int) -> None:
         """Take one message of the session, in order."""

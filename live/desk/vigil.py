@@ -27,6 +27,8 @@ _LOCKSTEP_PATIENCE_S = 10.0
 _AHEAD = timedelta(days=1)
 # While an order's result is not known the terminal is asked this often.
 _URGENT_S = 1.0
+# After so many such searches in a row less and less often: what they do not tell, another will hardly.
+_FREE_SEARCHES = 10
 
 
 @dataclass(slots=True)
@@ -62,6 +64,7 @@ class Vigil:
         self._sender = sender
         self._owed: _Owed | None = None
         self._searched_s = 0.0
+        self._urgent_in_row = 0
         self._day: datetime | None = None
 
     @property
@@ -137,8 +140,14 @@ class Vigil:
             intent.is_working or intent.lacks_deals or intent.not_before or intent.order.state in ("UNKNOWN", "PLACED")
             for intent in self._orders.pending()
         )
-        if searched_for_s > (_URGENT_S if is_urgent else self._settings.reconcile_s):
+        pause_s = min(
+            _URGENT_S * 2 ** min(max(self._urgent_in_row - _FREE_SEARCHES, 0), 10), self._settings.reconcile_s
+        )
+        if not is_urgent:
+            pause_s, self._urgent_in_row = self._settings.reconcile_s, 0
+        if searched_for_s > pause_s:
             self._searched_s = now_s
+            self._urgent_in_row += is_urgent
             await self._reconciliation.ask(in_full=self._is_new_day(now))
 
     def _is_new_day(self, now: datetime) -> bool:

@@ -53,6 +53,11 @@ class Contracts:
                 records += self._taken(symbol, facts, chain_id, is_first=is_first)
         return records
 
+    def unreadable(self, raw_symbol: str, problem: str) -> list[Record]:
+        """A contract was told that cannot be read: the one before may hold no more."""
+        symbol = self._canonical.get(raw_symbol)
+        return [] if symbol is None else self._refused(symbol, f"its contract cannot be read: {problem}", "")
+
     def _taken(self, symbol: str, facts: SymbolFacts, chain_id: str, *, is_first: bool) -> list[Record]:
         books, recorder = self._books, self._recorder
         spec = self._state(symbol, facts)

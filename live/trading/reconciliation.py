@@ -67,8 +67,12 @@ class Reconciliation:
         self._asked_from: datetime | None = None
         self._request_id = ""
         self._snapshot: Snapshot | None = None
+        self._is_partial = self._is_next_partial = False
+        """Whether positions or orders of the snapshot, or of the next one, could not be read."""
         self._is_booked = True
         """Whether every part of the answer so far could be booked."""
+        self._is_readable = True
+        """Likewise whether every deal of it could be read."""
         self._differed = 0
         self._suspects: set[str] = set()
         """Positions that had no owner when the snapshot came."""
@@ -119,7 +123,7 @@ class Reconciliation:
         self._number += 1
         self._asked_at = self._recorder.clock.now()
         self._request_id = f"reconcile-{self._number}"
-        self._snapshot, self._is_booked = None, True
+        self._snapshot, self._is_booked, self._is_readable = None, True, True
         await link.send(Query, request_id=f"{self._request_id}-state", what="state")
         await link.send(Query, request_id=self._request_id, what="deals", from_msc=since)
 
@@ -130,12 +134,21 @@ class Reconciliation:
     def snapshot(self, snapshot: Snapshot) -> None:
         """Take the answer to the first question."""
         self._snapshot = snapshot
+        self._is_partial, self._is_next_partial = self._is_next_partial, False
         for facts in snapshot.positions:
             trade = self._books.trades.by_position(facts.identifier)
             if trade is not None:
                 trade.ticket = facts.ticket
         # Held now; a deal that is told later may close it, and is booked before this is looked at again.
         self._suspects = set(unowned_of(snapshot.positions, self._books.orders, self._books.trades))
+
+    def miss_positions(self) -> None:
+        """Positions or orders of the snapshot that comes next cannot be read: what it lacks may be there (invariant 4)."""
+        self._is_next_partial = True
+
+    def miss_deals(self) -> None:
+        """Deals of the answer that comes next cannot be read: their time is asked for again."""
+        self._is_readable = False
 
     async def deals(self, answer: Deals) -> bool:
         """Book the deals of an answer, or of a part of one; returns whether it ended the search."""
@@ -146,14 +159,31 @@ class Reconciliation:
         self._is_booked = self._is_booked and is_booked
         if not answer.is_last:
             return False
-        if self._is_booked:
+        if self._is_booked and self._is_readable:
             # Up to an hour before it was asked: servers' clocks are not exact.
             self._books.trades.known.reconciled(self._asked_from, self._asked_at - _OVERLAP)
+        if self._is_partial:
+            self._look_at_readable(snapshot, self._asked_at)
+            self._asked_at = None
+            return True
         await self._compare(snapshot, self._asked_at)
         self._asked_at, self.is_done_once = None, True
         if self._is_booked:
+            # Money of a deal that cannot be read counts as profit or loss.
             self._holdings.agree()
         return True
+
+    def _look_at_readable(self, snapshot: Snapshot, asked_at: datetime) -> None:
+        """Look after what can be read of open state; nothing is concluded from what is absent, and nothing is entered."""
+        self.searches += 1
+        for facts in snapshot.positions:
+            trade = self._books.trades.by_position(facts.identifier)
+            if trade is not None and trade.is_open:
+                self._protector.look(facts, trade, asked_at)
+        self._sender.refused.compare(snapshot.positions)
+        cause = "positions or orders that the terminal told cannot be read; the terminal is asked again"
+        changes = self._books.risk.trip(BREAKER, cause, self._recorder.clock.now())
+        self._recorder.commit(self._recorder.breaker_events(changes))
 
     async def _compare(self, snapshot: Snapshot, asked_at: datetime) -> None:
         await self._resolve_orders(snapshot, asked_at)
