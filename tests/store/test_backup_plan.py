@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from trading_assets.core.errors import InputError
-from trading_assets.store.backup_plan import BackupPlan, copy_name, plan_of, scheduled_copies
+from trading_assets.store.backup_plan import BackupPlan, copy_name, plan_of, scheduled_copies, standing_of
 from trading_assets.store.home import Home
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -21,6 +21,22 @@ def test_without_the_table_nothing_is_copied_and_its_defaults_are_a_day_and_a_we
     plan = plan_of(Home(tmp_path))
     assert plan == BackupPlan(folder="../copies", every_hours=24, keep=7)
     assert plan.folder_of(Home(tmp_path)) == tmp_path.parent / "copies"
+
+
+def test_a_home_whose_copies_are_not_made_is_overdue(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.root.mkdir()
+    assert standing_of(home, NOON) is None
+    (home.root / "settings.toml").write_text('[backups]\nfolder = "../copies"\n')
+    (tmp_path / "copies").mkdir()
+    told = standing_of(home, NOON)
+    assert told is not None
+    assert (told["newest_at"], told["count"], told["is_overdue"]) == (None, 0, True)
+    (tmp_path / "copies" / copy_name(home, NOON)).write_text("")
+    for hours, is_overdue in ((24, False), (26, True)):
+        told = standing_of(home, NOON + timedelta(hours=hours))
+        assert told is not None
+        assert (told["newest_at"], told["count"], told["is_overdue"]) == (NOON, 1, is_overdue)
 
 
 @pytest.mark.parametrize(

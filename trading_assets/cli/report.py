@@ -139,11 +139,24 @@ def status_report(result: dict[str, Any]) -> None:
             rows += _daemon_rows(value)
         elif name == "jobs":
             rows += _job_rows(value)
+        elif name == "backups":
+            rows.append(("Backups", _backup_words(value)))
         elif name == "waiting_halts" and isinstance(value, list):
             rows += [("Halt", halt_sentence(one)) for one in value]
         else:
             rows.append((name.replace("_", " ").capitalize(), _plain(value)))
     pairs("[bold]Status[/bold]", rows)
+
+
+def _backup_words(backups: dict[str, Any] | None) -> str:
+    if backups is None:
+        return "none scheduled; the table backups of settings.toml plans them"
+    if "problem" in backups:
+        return f"not known: {backups['problem']}"
+    said = f"{backups['count']} in {backups['folder']}, the newest of {_plain(backups['newest_at'])}"
+    return (
+        f"OVERDUE: {said}; `trading up` or `trading backup --scheduled` makes them" if backups["is_overdue"] else said
+    )
 
 
 def _job_rows(jobs: dict[str, Any]) -> list[tuple[str, object]]:

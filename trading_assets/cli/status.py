@@ -18,6 +18,7 @@ import polars as pl
 
 from trading_assets.cli.breakers import standing_halts
 from trading_assets.core.errors import InputError, StateError, TradingError
+from trading_assets.store.backup_plan import standing_of
 from trading_assets.store.home import Home
 from trading_assets.store.ingestion import pending_days
 from trading_assets.store.job_health import read_jobs
@@ -44,6 +45,7 @@ def status(home: Home) -> dict[str, Any]:
         "release": lambda: current_id(home.releases) or "rules-only",
         "pending_days": lambda: [day.isoformat() for day in pending_days(home)],
         "jobs": lambda: jobs(home, datetime.now(UTC)),
+        "backups": lambda: standing_of(home, datetime.now(UTC)),
     }
     of_lake: dict[str, tuple[Callable[[], Any], Any]] = {
         "lake": (lambda: {name: _rows(lake, name) for name in TABLES}, {}),

@@ -249,7 +249,7 @@ def _check_free(name: str, port: int) -> None:
 def _backup_words(home: Home) -> str:
     plan = plan_of(home)
     if plan is None:
-        return "none: [backups] of settings.toml says where to, how often, and how many are kept"
+        return "none; the table backups of settings.toml says where to, how often, and how many are kept"
     return f"every {plan.every_hours:g} h into {plan.folder_of(home)}, the newest {plan.keep} are kept"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -62,6 +62,22 @@ def plan_of(home: Home) -> BackupPlan | None:
             "reading [backups] of", path, f"the folder {plan.folder} lies inside the home", "name one outside of it"
         )
     return plan
+
+
+def standing_of(home: Home, now: datetime) -> dict[str, Any] | None:
+    """Return how the scheduled copies do: the newest, how many there are, and whether one is overdue; None without a plan."""
+    plan = plan_of(home)
+    if plan is None:
+        return None
+    copies = scheduled_copies(home, plan.folder_of(home))
+    newest = copies[-1][0] if copies else None
+    due_at = plan.due_at(newest, None)
+    return {
+        "folder": str(plan.folder_of(home)),
+        "newest_at": newest,
+        "count": len(copies),
+        "is_overdue": due_at is None or now > due_at + _RETRY,
+    }
 
 
 def copy_name(home: Home, at: datetime) -> str:
