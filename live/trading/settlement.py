@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence, Set
+from typing import Any
 
 import msgspec
 
@@ -205,16 +206,7 @@ class Settlement:
         return msgspec.structs.replace(
             before,
             known_at=self._recorder.clock.now(),
-            kind=facts.kind,
-            entry=facts.entry,
-            reason=facts.reason,
-            volume_lots=facts.volume,
-            price=facts.price,
-            profit=facts.profit,
-            commission=facts.commission,
-            swap=facts.swap,
-            fee=facts.fee,
-            comment=facts.comment,
+            **_told_by(facts),
         )
 
     def _endings(self, revised: Sequence[Deal]) -> list[Outcome]:
@@ -375,18 +367,9 @@ class Settlement:
             signal_id=trade.decision.signal_id if trade else None,
             magic=facts.magic,
             symbol=symbol,
-            kind=facts.kind,
-            entry=facts.entry,
-            reason=facts.reason,
-            volume_lots=facts.volume,
-            price=facts.price,
-            profit=facts.profit,
-            commission=facts.commission,
-            swap=facts.swap,
-            fee=facts.fee,
+            **_told_by(facts),
             slippage_points=slippage_points,
             slippage_r=slippage_r,
-            comment=facts.comment,
             server_msc=facts.time_msc,
         )
 
@@ -412,3 +395,19 @@ class Settlement:
         risk_unit = abs((decision.entry_price or 0.0) - (decision.stop_price or 0.0))
         points = round(worse / decision.inputs.symbol_state.point, 6)
         return points, round(worse / risk_unit, 9) if risk_unit else None
+
+
+def _told_by(facts: DealFacts) -> dict[str, Any]:
+    """Return what a deal's telling says of it, by the fields of its record: all that a later telling may change."""
+    return {
+        "kind": facts.kind,
+        "entry": facts.entry,
+        "reason": facts.reason,
+        "volume_lots": facts.volume,
+        "price": facts.price,
+        "profit": facts.profit,
+        "commission": facts.commission,
+        "swap": facts.swap,
+        "fee": facts.fee,
+        "comment": facts.comment,
+    }
