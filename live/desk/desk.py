@@ -48,6 +48,7 @@ from trading_assets.core.messages import (
     Ticks,
     Welcome,
 )
+from trading_assets.core.trades.lifecycle import BY_CONTRACT
 
 # The wall's clock lets messages go first, but not for ever.
 _TURN_S = 0.1
@@ -333,6 +334,8 @@ class Desk:
         match message:
             case OrderUpdate():
                 await self._settlement.order_update(message)
+                if message.retcode in BY_CONTRACT:
+                    await self._reconciliation.ask()
                 if self._is_lockstep:
                     # Time stands still until `processed`: a price that had moved is the present one already.
                     await self._sender.retry()

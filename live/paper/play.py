@@ -75,6 +75,10 @@ async def _in_lockstep(session: Session, plan: Plan, watcher: Watcher) -> None:
         await session.play(min(int(np.searchsorted(feed.at_ms, boundary)), plan.end))
         await _settle(session, max(min(boundary, plan.ends_at_ms), session.desk.position.now_ms), "lockstep")
         watcher.on_progress()
+    # A connection lost within the last step has taken its heartbeat with it.
+    last = (int(feed.at_ms[max(played, 1) - 1]) // plan.step_ms + 1) * plan.step_ms
+    if played >= plan.end and session.desk.position.now_ms < min(last, plan.ends_at_ms):
+        await _settle(session, min(last, plan.ends_at_ms), "lockstep")
 
 
 async def _settle(session: Session, now_ms: int, pace: Pace) -> None:

@@ -284,7 +284,9 @@ class Settlement:
         """Let a deal count wherever it does; returns its record and those of what it brings about."""
         records: list[Record] = [deal]
         # A stop's or target's deal carries the magic of the entry, which it does not fill.
-        if intent is not None and (intent.order.purpose == "OPEN") == (deal.entry == "IN"):
+        # Nor does what the server itself books: a position reopened is no rest of a partly filled order.
+        is_fill = deal.reason not in _SERVICE_REASONS
+        if intent is not None and is_fill and (intent.order.purpose == "OPEN") == (deal.entry == "IN"):
             records += self._filled(intent, deal)
         if trade is None:
             self._books.trades.known.add(deal)

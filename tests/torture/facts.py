@@ -9,9 +9,10 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,12 +25,20 @@ from trading_assets.core.ids import is_magic, magic, trade_id
 from trading_assets.core.records.decisions import Decision
 from trading_assets.core.records.operations import Finding, OpsError
 from trading_assets.core.records.record import Record
-from trading_assets.core.records.trading import Deal, Order, Outcome
+from trading_assets.core.records.trading import Deal, Order, Outcome, Session
+from trading_assets.core.trades.deal_kinds import CASH_KINDS
 from trading_assets.core.trades.ledger import MONEY, conservation, pnl_events
 from trading_assets.core.trades.lifecycle import OPEN_STATES
 from trading_assets.store.journal import read_records, verify
 
 _ZERO = Decimal(0)
+_MOST_UNKNOWN = 2
+_BY_CONTRACT = (10014, 10016, 10017, 10042, 10043, 10044)
+_MOST_BY_CONTRACT = 2
+"""Entries refused until the change is told: the terminal tells contracts in snapshots."""
+# An exit that was frozen is looked at again at the next bar.
+_AGAIN, _AT_ONCE = {"PLANNED": timedelta(minutes=1)}, timedelta(0)
+_FLOATING = Decimal("0.2")
 _MISSED = re.compile(r"(\d+) bars of (\w+) (?:closed after .* without a decision|up to .* came late)")
 
 
@@ -43,6 +52,12 @@ class Records:
     outcomes: list[Outcome]
     findings: list[Finding]
     errors: list[OpsError]
+    sessions: list[Session]
+
+    @property
+    def told_last(self) -> list[Deal]:
+        """Each deal as it was told last, in the order of the first tellings."""
+        return list({deal.deal_ticket: deal for deal in self.deals}.values())
 
 
 @dataclass(frozen=True)
@@ -56,7 +71,9 @@ class Facts:
 
 def read_journal(raw: Path) -> Records:
     """Read all records the checks are about. Raises JournalError for a journal that is not what was written."""
-    found: dict[type, list[Record]] = {kind: [] for kind in (Decision, Order, Deal, Outcome, Finding, OpsError)}
+    found: dict[type, list[Record]] = {
+        kind: [] for kind in (Decision, Order, Deal, Outcome, Finding, OpsError, Session)
+    }
     for record in read_records(raw, types=tuple(found)):
         found[type(record)].append(record)
     return Records(*found.values())  # type: ignore[arg-type]
@@ -94,6 +111,9 @@ def examine(
         if "report this with the log" in one.message
     ]
     problems += _money(records, book)
+    problems += _terms_are_taken(records)
+    problems += _is_one_account(records)
+    problems += _marks_hold_no_deposits(records)
     return Facts(_counts(records, book), _digest(records, book), problems)
 
 
@@ -161,20 +181,32 @@ def _none_is_forgotten(records: Records, closes: Collection[tuple[str, datetime]
 
 
 def deals_agree(records: Records, book: Book) -> list[str]:
-    """Every deal of the terminal is in the journal once, and no other is."""
-    ours, theirs = Counter(deal.deal_ticket for deal in records.deals), {deal.ticket: deal for deal in book.deals}
-    problems = [f"deal {ticket} is recorded {count} times" for ticket, count in ours.items() if count > 1]
+    """Every deal of the terminal is in the journal as it is now, again only where it changed, and no other is."""
+    ours: dict[str, list[Deal]] = {}
+    for deal in records.deals:
+        ours.setdefault(deal.deal_ticket, []).append(deal)
+    theirs = {deal.ticket: deal for deal in book.deals}
+    problems = [
+        f"deal {ticket} is recorded {len(tellings)} times, twice with the same figures"
+        for ticket, tellings in ours.items()
+        if any(_figures(before) == _figures(after) for before, after in pairwise(tellings))
+    ]
     problems += [f"deal {ticket} of the terminal is not recorded" for ticket in theirs if ticket not in ours]
     problems += [
         f"deal {ticket} is recorded, the terminal knows nothing of it" for ticket in ours if ticket not in theirs
     ]
-    for deal in records.deals:
+    for deal in records.told_last:
         told = theirs.get(deal.deal_ticket)
-        if told is not None and (deal.volume_lots, deal.price, deal.profit, deal.position_id) != (
-            told.volume, told.price, told.profit, told.position_id,
+        if told is not None and _figures(deal) != (
+            told.kind, told.volume, told.price, told.profit, told.commission, told.swap, told.fee, told.position_id,
         ):  # fmt: skip
             problems.append(f"deal {deal.deal_ticket} is recorded with other figures than the terminal's")
     return problems
+
+
+def _figures(deal: Deal) -> tuple[object, ...]:
+    money = (deal.profit, deal.commission, deal.swap, deal.fee)
+    return (deal.kind, deal.volume_lots, deal.price, *money, deal.position_id)
 
 
 def _one_position_each(records: Records, book: Book, commands: Iterable[str]) -> list[str]:
@@ -203,7 +235,9 @@ def _orders_agree(records: Records, book: Book) -> list[str]:
     filled: Counter[str] = Counter()
     for deal in book.deals:
         order = last.get(deal.magic)
-        if order is not None and (order.purpose == "OPEN") == (deal.entry == "IN"):
+        # What the server itself books anew fills no order.
+        is_fill = deal.reason != "ROLLOVER"
+        if order is not None and is_fill and (order.purpose == "OPEN") == (deal.entry == "IN"):
             filled[deal.magic] += deal.volume  # type: ignore[assignment]  # decimals add up as well
     problems = []
     for order in last.values():
@@ -218,7 +252,9 @@ def _orders_agree(records: Records, book: Book) -> list[str]:
     problems += [
         f"order {order.magic} of {order.event_at} is still {order.state}"
         for order in last.values()
-        if order.state in OPEN_STATES and end is not None and order.deadline_at < end
+        if order.state in OPEN_STATES
+        and end is not None
+        and order.deadline_at < end - _AGAIN.get(order.state, _AT_ONCE)
     ]
     return problems
 
@@ -226,17 +262,23 @@ def _orders_agree(records: Records, book: Book) -> list[str]:
 def _trades_are_whole(records: Records, book: Book) -> list[str]:
     """Every closed position of ours has one outcome, with the money of its deals; what is open agrees in volume."""
     decided = {trade_id(one.signal_id) for one in records.decisions}
-    outcomes = Counter(one.trade_id for one in records.outcomes)
-    problems = [f"trade {trade} has {count} outcomes" for trade, count in outcomes.items() if count > 1]
+    revisions: dict[str, list[int]] = {}
+    for one in records.outcomes:
+        revisions.setdefault(one.trade_id, []).append(one.revision)
+    problems = [
+        f"trade {trade} has outcomes of the revisions {told}"
+        for trade, told in revisions.items()
+        if told != list(range(len(told)))
+    ]
     stated = {one.trade_id: one for one in records.outcomes}
     by_position: dict[str, list[Deal]] = {}
-    for deal in records.deals:
+    for deal in records.told_last:
         if deal.kind in ("BUY", "SELL"):
             by_position.setdefault(deal.position_id, []).append(deal)
     for position, deals in by_position.items():
         trade = next((deal.trade_id for deal in deals if deal.trade_id), None)
         lots = sum((deal.volume_lots if deal.entry == "IN" else -deal.volume_lots for deal in deals), _ZERO)
-        held = book.positions.get(position)
+        held = next((one for one in book.positions.values() if one.identifier == position), None)
         if lots != (held.volume if held else _ZERO):
             problems.append(f"position {position}: {lots} lots by our deals, the terminal holds {held and held.volume}")
         if trade is None and not any(is_magic(deal.magic) for deal in deals):
@@ -249,7 +291,7 @@ def _trades_are_whole(records: Records, book: Book) -> list[str]:
             net = sum((one.profit + one.commission + one.swap + one.fee for one in deals), _ZERO)
             if stated[trade].net_pnl != net:
                 problems.append(f"trade {trade} made {net} by its deals, {stated[trade].net_pnl} by its outcome")
-        elif trade in stated:
+        elif trade in stated and all(deal.reason != "ROLLOVER" for deal in deals):
             problems.append(f"trade {trade} is open and has an outcome")
     return problems
 
@@ -270,6 +312,47 @@ def _money(records: Records, book: Book) -> list[str]:
     deals = pl.DataFrame([asdict(deal) for deal in records.deals], schema_overrides=money, infer_schema_length=None)
     counted = conservation(deals, pnl_events(deals), book.balance)
     return [] if counted.difference == 0 else [f"the ledger differs from the balance by {counted.difference}"]
+
+
+def _terms_are_taken(records: Records) -> list[str]:
+    """What the terminal has told holds: closes name the ticket told last, entries keep to the contract told last."""
+    unknown: Counter[str] = Counter(
+        one.position_id or one.symbol for one in records.orders if one.purpose == "CLOSE" and one.retcode == 10036
+    )
+    problems = [
+        f"the close of position {position} was refused {count} times, because there is no such ticket (10036)"
+        for position, count in unknown.items()
+        if count > _MOST_UNKNOWN
+    ]
+    against = Counter(one.symbol for one in records.orders if one.purpose == "OPEN" and one.retcode in _BY_CONTRACT)
+    problems += [
+        f"{count} entries in {symbol} were refused by terms of its contract that the terminal had told"
+        for symbol, count in against.items()
+        if count > _MOST_BY_CONTRACT
+    ]
+    return problems
+
+
+def _is_one_account(records: Records) -> list[str]:
+    """All sessions are of the account the first one was of; nobody has accepted another one here."""
+    told = dict.fromkeys((one.login, one.server) for one in records.sessions)
+    return [f"sessions of {len(told)} accounts were taken: {', '.join(map(str, told))}"] if len(told) > 1 else []
+
+
+def _marks_hold_no_deposits(records: Records) -> list[str]:
+    """The high-water mark of the last decision is no higher than what was paid in and every gain since could make it."""
+    last = max(records.decisions, key=lambda one: one.bar_close_at, default=None)
+    if last is None:
+        return []
+    paid = sum((deal.profit for deal in records.told_last if deal.kind in CASH_KINDS), _ZERO)
+    gains = sum(
+        (max(deal.profit + deal.swap + deal.fee, _ZERO) for deal in records.told_last if deal.kind not in CASH_KINDS),
+        _ZERO,
+    )
+    mark = last.inputs.risk.equity_high_water_mark
+    # What floated before it was closed at less counts as well, or nothing would be as high.
+    most = paid + gains + _FLOATING * paid
+    return [f"the high-water mark is {mark}, deposits and gains make {most} at most"] if mark > most else []
 
 
 def _counts(records: Records, book: Book) -> Counter[str]:

@@ -39,7 +39,7 @@ from trading_assets.core.errors import TradingError
 from trading_assets.core.market.timeframes import from_ms, to_ms
 from trading_assets.store.journal import verify
 
-SEEDS, SHORT_SEEDS = 200, 6
+SEEDS, SHORT_SEEDS = 200, 5
 WORKERS = 2
 _PATIENCE_S = 120
 _NEVER_S = 600.0
@@ -109,7 +109,9 @@ class Plan:
     conditions: dict[str, Any] = field(default_factory=dict)
     """The account's mode and the broker's limits."""
     script: tuple[dict[str, Any], ...] = ()
-    """What people do to our positions."""
+    """What people and the broker do."""
+    broken: str = ""
+    """The build that is played, where it is broken on purpose."""
 
 
 @dataclass
@@ -121,6 +123,7 @@ class Played:
     counts: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    broken: str = ""
 
 
 def plan_of(seed: int, *, minutes: int) -> Plan:
@@ -143,6 +146,7 @@ def plan_of(seed: int, *, minutes: int) -> Plan:
         {"seed": seed}
         | _answers(chance, is_working=bool(places & set(_OF_CANCEL)))
         | _line(chance)
+        | _later(random.Random(f"later-{seed}"))
         # On a netting account a person's orders merge with ours: there people only close and take stops away.
         | {"meddling": 0.0 if is_netting else chance.choice((0.0, 0.0, 0.1))},
         closes_at_end=seed % 2 == 0,
@@ -153,7 +157,10 @@ def plan_of(seed: int, *, minutes: int) -> Plan:
             "stop_out_level": chance.choice(("50", "50", "300")),
             "every_symbol": {"freeze_level": chance.choice((0, 0, 10)), "filling_mode": chance.choice((1, 2, 3))},
         },
-        script=_people(chance, minutes, takes_stops=bool(places & set(_OF_MODIFY))),
+        script=(
+            *_people(chance, minutes, takes_stops=bool(places & set(_OF_MODIFY))),
+            *_broker(random.Random(f"broker-{seed}"), minutes),
+        ),
     )
 
 
@@ -180,6 +187,16 @@ def _answers(chance: random.Random, *, is_working: bool) -> dict[str, Any]:
         "duplicated_events": chance.choice((0.0, 0.1)),
         "shuffled_events": chance.choice((0.0, 0.2)),
         "changed_comments": chance.choice((0.0, 0.2)),
+    }
+
+
+def _later(chance: random.Random) -> dict[str, Any]:
+    """Draw what is told late, changed later, or told in snapshots alone."""
+    return {
+        "late_events": chance.choice((0.0, 0.1)),
+        "corrections": chance.choice((0.0, 0.2)),
+        "trailed_stops": chance.choice((0.0, 0.0, 0.1)),
+        "silent_account": chance.random() < 0.3,
     }
 
 
@@ -216,17 +233,78 @@ def _people(chance: random.Random, minutes: int, *, takes_stops: bool) -> tuple[
     )
 
 
+def _broker(chance: random.Random, minutes: int) -> tuple[dict[str, Any], ...]:
+    """Draw when the broker changes contracts, tickets and deals, when money is paid in and out, and when another login greets."""
+    paid = chance.choice((0, 0, 5000))
+    deeds: list[dict[str, Any]] = [
+        {"do": "set_terms", "symbol": "EURUSD", "terms": {"volume_step": "0.03", "volume_min": "0.03"}},
+        {"do": "set_terms", "symbol": "GBPUSD", "terms": {"trade_mode": chance.choice(("close_only", "long_only"))}},
+        {
+            "do": "set_terms",
+            "terms": {"trade_mode": "full", "volume_step": "0.01", "stops_level": chance.choice((0, 20))},
+        },
+        {"do": "reopen", "whose": "ours"},
+        {"do": "renumber", "whose": "ours"},
+        {"do": "restate", "whose": "ours", "amount": "-12.67"},
+        *(
+            {"do": "deposit", "amount": amount, "told": told}
+            for amount, told in ((paid, "after_the_account"), (-paid, "at_once"))
+        ),
+        *([{"do": "log_in", "login": "66", "server": "Other-Live"}] if chance.random() < 0.3 else []),
+    ]
+    moments = sorted(chance.uniform(180.0, minutes * 60.0) for _ in deeds)
+    return tuple(
+        deed | {"at": (_OPENS_AT + timedelta(seconds=at)).isoformat()}
+        for deed, at in zip(deeds, moments, strict=True)
+        if deed.get("amount") != 0
+    )
+
+
 def aimed(plan: Plan, broken: str) -> Plan:
     """Return the plan with the deaths that hurt a broken build most, so that a few plays show what many would."""
     if not broken:
         return plan
+    if broken in TOLD_OTHERWISE:
+        faults = {"seed": plan.seed, "split_fills": 0.2} | TOLD_OTHERWISE[broken]
+        script = _repeated(plan, broken)
+        return replace(
+            plan, daemon=(), terminal=(), faults=faults, script=script, turns=50, conditions={}, broken=broken
+        )
     lives = {
         "skip_fsync": (Due("sent, SENT not recorded", 4),),
         "send_before_commit": (Due("sent, SENT not recorded", 3), Due("sent, SENT not recorded", 5)),
         "resend_on_unknown": (Due("sent, SENT not recorded", 3, "cut"), Due("result arrived, not taken", 5, "cut")),
         "ignore_seal": (Due("written, not synced", 20), Due("written, not synced", 9)),
     }
-    return replace(plan, daemon=(*lives[broken], *plan.daemon), turns=50)
+    return replace(plan, daemon=(*lives[broken], *plan.daemon), turns=50, broken=broken)
+
+
+TOLD_OTHERWISE: dict[str, dict[str, Any]] = {
+    "forget_revision": {"corrections": 0.3},
+    "close_by_identifier": {},
+    "forget_old_position": {},
+    "ignore_contract_changes": {},
+    "accept_other_login": {},
+    "deposits_are_profit": {},
+    "book_twice": {"duplicated_events": 0.5},
+}
+"""Builds that are broken in what they make of a terminal that tells something else than before, and the faults that show it."""
+
+
+def _repeated(plan: Plan, broken: str) -> tuple[dict[str, Any], ...]:
+    """Return what the broker and people do again and again, so that one play shows what many would."""
+    deeds: dict[str, list[dict[str, Any]]] = {
+        "close_by_identifier": [{"do": "renumber", "whose": "ours", "which": "all"}] * 12,
+        "forget_old_position": [{"do": "reopen", "whose": "ours", "which": "all"}] * 8,
+        "ignore_contract_changes": [{"do": "set_terms", "terms": {"trade_mode": "close_only"}}],
+        "accept_other_login": [{"do": "log_in", "login": "66", "server": "Other-Live"}],
+        "deposits_are_profit": [{"do": "deposit", "amount": amount} for amount in (90_000, -90_000)],
+    }
+    own = deeds.get(broken, [])
+    step_s = plan.minutes * 50.0 / max(len(own), 1)
+    return tuple(
+        deed | {"at": (_OPENS_AT + timedelta(seconds=200 + step_s * nth)).isoformat()} for nth, deed in enumerate(own)
+    )
 
 
 def _due(chance: random.Random, points: tuple[str, ...], number: int, minutes: int) -> Due:
@@ -238,11 +316,11 @@ def _due(chance: random.Random, points: tuple[str, ...], number: int, minutes: i
     return Due(point, visit, "cut" if is_cut else "kill")
 
 
-def play(plan: Plan, folder: Path, broken: str) -> Played:
+def play(plan: Plan, folder: Path) -> Played:
     """Play one seed to the end of its data, and look at what it came to."""
     started = time.monotonic()
-    played = Played(plan.seed)
-    stage = Stage(folder, broken, plan.turns)
+    played = Played(plan.seed, broken=plan.broken)
+    stage = Stage(folder, plan.broken, plan.turns)
     port = free_port(plan.seed)
     (folder / "token").write_text(_TOKEN)
     (folder / "settings.toml").write_text(
@@ -377,17 +455,19 @@ def _lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def _apart(plan: Plan, broken: str) -> tuple[Process, Path]:
+def _apart(plan: Plan) -> tuple[Process, Path]:
     """Play in a process of its own: it forks, which a process that has computed with threads must not."""
     folder = Path(tempfile.mkdtemp(prefix=f"trading-orders-{plan.seed}-"))
 
     def work() -> int:
         try:
-            played = play(plan, folder, broken)
+            played = play(plan, folder)
         except Exception as error:  # noqa: BLE001 - it becomes a failure of this seed
             place = traceback.extract_tb(error.__traceback__)[-1]
             played = Played(
-                plan.seed, problems=[f"{type(error).__name__}: {error} ({place.name}:{place.lineno})"[:500]]
+                plan.seed,
+                broken=plan.broken,
+                problems=[f"{type(error).__name__}: {error} ({place.name}:{place.lineno})"[:500]],
             )
         said = {name: getattr(played, name) for name in Played.__dataclass_fields__}
         (folder / "played.json").write_text(json.dumps(said))
@@ -396,13 +476,13 @@ def _apart(plan: Plan, broken: str) -> tuple[Process, Path]:
     return Process("play", work, folder / "play.txt"), folder
 
 
-def _all_played(plans: list[Plan], broken: str) -> Iterator[Played]:
+def all_played(plans: list[Plan]) -> Iterator[Played]:
     """Play the plans, some at a time; yields them as they end."""
     waiting, running = list(reversed(plans)), {}
     try:
         while waiting or running:
             while waiting and len(running) < WORKERS:
-                process, folder = _apart(waiting.pop(), broken)
+                process, folder = _apart(waiting.pop())
                 running[process.pid] = (process, folder)
             pid, _ = os.wait()
             process, folder = running.pop(pid)
@@ -425,7 +505,7 @@ def survive(*, is_short: bool, seed: int, broken: str = "", seeds: int = 0) -> S
     total: Counter[str] = Counter({"plays": 0, "plays that came to the same twice": 0})
     failures: list[str] = []
     digests: dict[int, str] = {}
-    for played in _all_played([*plans, *([] if broken else twice)], broken):
+    for played in all_played([*plans, *([] if broken else twice)]):
         _tell(played)
         failures += [f"seed {played.seed}: {problem}" for problem in played.problems]
         if played.seed in digests:

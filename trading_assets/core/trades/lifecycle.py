@@ -71,6 +71,8 @@ RESULTS: dict[int, Result] = {
 }
 
 
+BY_CONTRACT = frozenset({10014, 10016, 10017, 10030, 10042, 10043, 10044})
+"""Refused by the contract's volumes, levels, filling or trade mode: it may be another than the one told last."""
 MARKET_CLOSED = 10018
 """Nothing is sent on the symbol until it is quoted again."""
 # The server says that it has the order, or did something with it.
