@@ -16,7 +16,7 @@ from live.market.history import bar_of
 from live.trading.frames import contract_refusal
 from trading_assets.core.market.clock import ClockRule
 from trading_assets.core.market.timeframes import to_ms
-from trading_assets.core.messages import AccountFacts, BarFacts
+from trading_assets.core.messages import AccountFacts, BarFacts, OrderUpdate
 from trading_assets.core.records.decisions import Decision
 from trading_assets.core.records.market import Bar, Quarantine
 from trading_assets.core.records.trading import AccountSnapshot, Mark, Order, SymbolSpec
@@ -212,3 +212,15 @@ async def test_an_order_that_the_contract_forbids_by_now_is_not_sent(daemon: Run
         ({"filling_mode": 0}, "allows no filling"),
     ):
         assert words in contract_refusal(order, msgspec.structs.replace(spec, **change))
+
+
+async def test_a_refusal_by_the_contracts_terms_asks_for_the_contract_at_once(
+    daemon: RunningDaemon, terminal: Terminal
+) -> None:
+    terminal.fills_orders = False
+    await terminal.step()
+    terminal.contract = {"trade_mode": "close_only"}
+    (order,) = terminal.orders
+    await terminal.send(OrderUpdate, request_id=order.request_id, retcode=10044, order=None, comment="only closing")
+    await terminal.settle(terminal.now)
+    assert daemon.desk().account.books.specs["EURUSD"].trade_mode == "close_only"
