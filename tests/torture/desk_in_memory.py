@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from rubbish import TOKEN, messages
 
+from live.bridge.damaged_elements import Partial
 from live.bridge.inlet import Dropped
 from live.bridge.keyring import Keyring
 from live.bridge.protocol import Gapped, Greeting, Refused, TerminalProtocol
@@ -139,6 +140,16 @@ class DeskInMemory:
             answer = msgspec.structs.replace(answer, request_id=question["request_id"])
         await self._line(encode_message(answer).encode())
 
+    async def _refused(self, refused: Refused) -> None:
+        self.refused += 1
+        assert refused.reason
+        assert refused.text
+        self._account.feed.quarantine("", refused.reason, f"{refused.text}: {refused.subject}", "")
+        if refused.is_fatal:
+            self._left = 0
+        elif refused.lost:
+            await self._desk.lose(refused.lost, refused.text)
+
     async def _line(self, line: bytes) -> None:
         """Give a line the session and the number that are due, where it is a message, and put it to protocol and desk."""
         self._protocol._next_in = min(self._protocol._next_in, 2**52)
@@ -146,21 +157,20 @@ class DeskInMemory:
         for number in (b'"seq":2', b'"seq": 2'):
             line = line.replace(number, number[:-1] + due, 1)
         received = self._protocol.receive(line)
-        if isinstance(received, Refused):
-            self.refused += 1
-            assert received.reason
-            assert received.text
-            self._account.feed.quarantine("", received.reason, f"{received.text}: {received.subject}", "")
-            self._left = 0 if received.is_fatal else self._left
-            return
-        self.taken += 1
         try:
+            if isinstance(received, Gapped):
+                await self._desk.resync(received.expected_seq)
+                received = received.message
+            if isinstance(received, Refused):
+                await self._refused(received)
+                return
+            self.taken += 1
             if isinstance(received, Greeting):
                 self._protocol.begin_session()
                 await self._desk.greet(self._link, received.hello)
                 return
-            if isinstance(received, Gapped):
-                await self._desk.resync(received.expected_seq)
+            if isinstance(received, Partial):
+                await self._desk.miss(received)
                 received = received.message
             await self._desk.handle(received, 0)
         except TradingError:

@@ -311,7 +311,9 @@ def _judge(week: Week) -> None:
         wrong = {name: value for name, value in verified.items() if name not in ("journal",)}
         week.failures.append(f"verify is not clean: {wrong}")
     week.failures += [f"pending: {day}" for day in end["pending"]]
-    week.failures += [f"job {job} failed at the end: {why}" for one in end["rounds"] for job, why in one["failed"].items()]
+    week.failures += [
+        f"job {job} failed at the end: {why}" for one in end["rounds"] for job, why in one["failed"].items()
+    ]
     week.failures += [
         f"self-check: {one['subject']}: {one['observed']}" for one in checked["standing"] if one["severity"] == "error"
     ]
