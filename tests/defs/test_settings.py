@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from trading_assets.core.errors import InputError
+from trading_assets.core.records.market import Bar
 from trading_assets.defs.settings import DEFAULT_FIRST_DATE, AssetSettings
+from trading_assets.store.home import Home
+from trading_assets.store.journal import Journal
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +41,20 @@ def test_the_first_day_is_noted_and_only_moves_earlier(tmp_path: Path, monkeypat
     # No day of the journal is out of reach, whatever the environment says.
     monkeypatch.setenv("TRADING_FIRST_DATE", "2024-12-31")
     assert AssetSettings.from_environment().first_date == date(2024, 3, 2)
+
+
+async def test_the_first_day_is_the_first_one_that_a_terminals_history_tells_of(
+    tmp_path: Path, record_of: Callable[..., Any]
+) -> None:
+    open_at, heard_at = datetime(2026, 1, 12, 8, tzinfo=UTC), datetime(2026, 1, 30, 12, tzinfo=UTC)
+    bar = record_of(
+        Bar, tenant="t", account="a", event_at=heard_at, known_at=heard_at, source="history", timeframe="M5",
+        open_at=open_at, close_at=open_at + timedelta(minutes=5),
+    )  # fmt: skip
+    async with Journal.open(Home(tmp_path).raw, "test") as journal:
+        await journal.append([bar])
+    # Nothing has looked at the journal before: the graph is built with the partitions its first ingestion needs.
+    assert AssetSettings.from_environment().first_date == open_at.date()
 
 
 def test_the_first_day_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,11 +10,12 @@ TRADING_REPORTING_CURRENCY   currency in which a tenant's accounts are added up;
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 
 from trading_assets.core.errors import InputError
-from trading_assets.store.history_days import first_day
+from trading_assets.store.history_days import first_day, told_days
 from trading_assets.store.home import Home, home_at
 
 DEFAULT_FIRST_DATE = date(2026, 1, 1)
@@ -36,6 +37,9 @@ class AssetSettings:
     def from_environment(cls) -> AssetSettings:
         """Read the settings. Raises InputError for a date that is none."""
         home = home_at(os.environ.get("TRADING_HOME", "var"))
+        # The partitions stay as they are while this process lives: a terminal's history of days long before is read first.
+        with suppress(OSError):  # a home that cannot be written is no writer's: what ingests it says so
+            told_days(home)
         return cls(
             home=home,
             first_date=first_date_of(home),
