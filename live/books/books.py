@@ -148,6 +148,11 @@ class Books:
             margin=sum((self._margin_of(order) for order in entries), Decimal(0)),
         )
 
+    def holds(self, symbol: str, raw_symbol: str) -> bool:
+        """Return whether anything of ours is held on a symbol, with an open trade or without."""
+        is_unowned = any(one.facts.symbol == raw_symbol for one in self.unowned.values())
+        return is_unowned or self.trades.open_on(symbol) is not None
+
     def is_held(self, order: Order) -> bool:
         """Return whether the position an order closes is held, as far as is known."""
         trade = self.trades.by_position(order.position_id or "")

@@ -103,7 +103,7 @@ class Link:
 
     async def hold(self, seconds: float) -> None:
         """Let the other end wait; who hangs up meanwhile gives its place back at once."""
-        with suppress(TimeoutError, AttributeError):
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._connection.wait_closed()
 

@@ -65,11 +65,10 @@ class RefusedOrders:
                 )
         self._contested.clear()
 
-    def look(self, symbol: str) -> None:
+    def look(self, symbol: str, raw_symbol: str) -> None:
         """Let go what has ended: the exit succeeded, or entries have paused long enough."""
         risk, now = self._books.risk, self._recorder.clock.now()
-        trades, unowned = self._books.trades, self._books.unowned
-        if trades.open_on(symbol) is None and not unowned:
+        if not self._books.holds(symbol, raw_symbol):
             self._exits.pop(symbol, None)
             if risk.is_tripped(EXITS, symbol):
                 changes = risk.reset(EXITS, "nothing of ours is held on it any more", symbol)

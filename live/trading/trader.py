@@ -76,7 +76,7 @@ class Trader:
         ):
             return  # Decided before (invariant 3), or built from a past nobody saw.
         self.decided_until[symbol] = bar.close_at
-        self._sender.refused.look(symbol)
+        self._sender.refused.look(symbol, self._terms.raw_symbols[symbol])
         self._watch_journal()
         self._watch_balance()
         started_ns = time.perf_counter_ns()

@@ -19,6 +19,7 @@ from trading_assets.store.backup import check_backup
 from trading_assets.store.backup_plan import BackupPlan, plan_of, scheduled_copies
 from trading_assets.store.home import Home
 from trading_assets.store.journal import read_records
+from trading_assets.store.journal_disk import WriterLock
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -88,3 +89,15 @@ def test_without_a_plan_or_a_place_the_command_says_what_is_missing(say: Say, ho
     assert said.code == 1
     assert "has no [backups]" in " ".join(said.err.split())
     assert say("backup", "--home", home.root).code == 2
+
+
+def test_a_second_process_of_scheduled_backups_says_that_there_is_one(say: Say, home: Home) -> None:
+    (home.root / "settings.toml").write_text('[backups]\nfolder = "../copies"\n')
+    lock = WriterLock(home.root, "backups")
+    try:
+        said = say("backup", "--scheduled", "--home", home.root)
+    finally:
+        lock.release()
+    assert said.code == 1
+    assert "its scheduled backups are made already" in said.sentence
+    assert scheduled_copies(home, home.root.parent / "copies") == []

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256
 from itertools import pairwise
@@ -36,8 +36,6 @@ _MOST_UNKNOWN = 2
 _BY_CONTRACT = (10014, 10016, 10017, 10042, 10043, 10044)
 _MOST_BY_CONTRACT = 2
 """Entries refused until the change is told: the terminal tells contracts in snapshots."""
-# An exit that was frozen is looked at again at the next bar.
-_AGAIN, _AT_ONCE = {"PLANNED": timedelta(minutes=1)}, timedelta(0)
 _FLOATING = Decimal("0.2")
 _MISSED = re.compile(r"(\d+) bars of (\w+) (?:closed after .* without a decision|up to .* came late)")
 
@@ -252,9 +250,7 @@ def _orders_agree(records: Records, book: Book) -> list[str]:
     problems += [
         f"order {order.magic} of {order.event_at} is still {order.state}"
         for order in last.values()
-        if order.state in OPEN_STATES
-        and end is not None
-        and order.deadline_at < end - _AGAIN.get(order.state, _AT_ONCE)
+        if order.state in OPEN_STATES and end is not None and order.deadline_at < end
     ]
     return problems
 

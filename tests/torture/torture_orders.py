@@ -39,7 +39,7 @@ from trading_assets.core.errors import TradingError
 from trading_assets.core.market.timeframes import from_ms, to_ms
 from trading_assets.store.journal import verify
 
-SEEDS, SHORT_SEEDS = 200, 5
+SEEDS, SHORT_SEEDS = 200, 6
 WORKERS = 2
 _PATIENCE_S = 120
 _NEVER_S = 600.0

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -181,6 +182,17 @@ def spawn(
         list(command), stdin=subprocess.DEVNULL, stdout=output, stderr=log, cwd=PROJECT,
         env={**os.environ, "PYTHONSAFEPATH": "1", **(environment or {})}, **own_group(),
     )  # fmt: skip
+
+
+def end_request() -> threading.Event:
+    """Return what is set once this process is asked to end, by Ctrl-C or by whoever started it; work under way goes on."""
+    asked = threading.Event()
+    names = [signal.SIGINT, signal.SIGTERM]
+    if sys.platform == "win32":
+        names.append(signal.SIGBREAK)
+    for name in names:
+        signal.signal(name, lambda *_: asked.set())
+    return asked
 
 
 def interrupt(process: subprocess.Popen[bytes]) -> None:

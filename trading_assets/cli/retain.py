@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import signal
-import sys
-import threading
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from trading_assets.cli.processes import end_request
 from trading_assets.core.errors import TradingError
 from trading_assets.store.home import Home
 from trading_assets.store.journal_retention import Retained
@@ -43,12 +41,7 @@ def retain_every(home: Home, market_days: int, seconds: float, tell: Callable[[d
 
     The lake, whose days and versions grow old by the day, is gone through once a day.
     """
-    stop, lake_at = threading.Event(), None
-    wanted = [signal.SIGINT, signal.SIGTERM]
-    if sys.platform == "win32":
-        wanted.append(signal.SIGBREAK)
-    for one in wanted:
-        signal.signal(one, lambda *_: stop.set())
+    stop, lake_at = end_request(), None
     while not stop.is_set():
         if home.raw.is_dir():
             try:

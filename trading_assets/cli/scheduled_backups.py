@@ -6,9 +6,6 @@ What is due and what is kept is `store.backup_plan`'s.
 
 from __future__ import annotations
 
-import signal
-import sys
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -16,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from trading_assets.cli.backup import backup
-from trading_assets.core.errors import InputError, TradingError
+from trading_assets.cli.processes import end_request
+from trading_assets.core.errors import InputError, TradingError, UnavailableError
 from trading_assets.store.backup_plan import BackupPlan, copy_name, plan_of, scheduled_copies, torn_copies
 from trading_assets.store.home import Home
 from trading_assets.store.journal_disk import WriterLock
+from trading_assets.store.journal_format import JournalError
 
 _LOOK_S = 60.0
 
@@ -33,8 +32,7 @@ def scheduled_backup(home: Home, plan: BackupPlan, at: datetime, make: Make | No
     """
     folder = plan.folder_of(home)
     try:
-        with suppress(FileExistsError):
-            folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         made = (make or _with_databases)(home, folder / copy_name(home, at))
         too_many = plan.too_many([path for _, path in scheduled_copies(home, folder)])
         for path in (*too_many, *torn_copies(home, folder)):
@@ -61,13 +59,12 @@ def backup_as_planned(home: Home, tell: Callable[[dict[str, Any]], None]) -> Non
             "backing up", home.root, "its settings.toml has no [backups]",
             'add [backups] with folder = "/elsewhere", every_hours = 24 and keep = 7',
         )  # fmt: skip
-    lock = WriterLock(home.root, "backups")
-    stop, failed_at = threading.Event(), None
-    wanted = [signal.SIGINT, signal.SIGTERM]
-    if sys.platform == "win32":
-        wanted.append(signal.SIGBREAK)
-    for one in wanted:
-        signal.signal(one, lambda *_: stop.set())
+    try:
+        lock = WriterLock(home.root, "backups")
+    except JournalError as error:
+        problem = f"its scheduled backups are made already ({error.problem})"
+        raise UnavailableError("backing up", home.root, problem, "let that process go on, or stop it") from error
+    stop, failed_at = end_request(), None
     try:
         while not stop.is_set():
             now = datetime.now(UTC)

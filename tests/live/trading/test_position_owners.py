@@ -13,6 +13,7 @@ import pytest
 from odd_terminal import OddTerminal, odd_terminal_at
 from scripted_terminal import BAR, EAGER, START, RunningDaemon, daemon_at, records, settings_text
 
+from live.books.unowned import Unowned
 from trading_assets.core.ids import magic
 from trading_assets.core.market.timeframes import to_ms
 from trading_assets.core.messages import (
@@ -287,6 +288,22 @@ async def test_an_exit_refused_again_and_again_is_told_and_stops_its_symbol_unti
         for _ in range(2):
             await terminal.step()
         assert held.ticket not in terminal.positions
+    assert changes_of(home, "exit_refused") == [("trip", "EURUSD"), ("reset", "EURUSD")]
+
+
+async def test_a_stray_position_on_another_symbol_keeps_no_symbol_stopped_whose_exit_succeeded(home: Path) -> None:
+    async with holding(home) as (daemon, terminal, held):
+        terminal.fills_orders = False
+        for _ in range(4):
+            await refusing_bar(terminal, 10006)
+        assert changes_of(home, "exit_refused") == [("trip", "EURUSD")]
+        stray = msgspec.structs.replace(held, identifier="9", ticket="9", symbol="GBPUSD")
+        daemon.desk().account.books.unowned["9"] = Unowned(stray, None)
+        terminal.fills_orders = True
+        for _ in range(2):
+            await terminal.step()
+        assert held.ticket not in terminal.positions
+        assert "9" in daemon.desk().account.books.unowned
     assert changes_of(home, "exit_refused") == [("trip", "EURUSD"), ("reset", "EURUSD")]
 
 
