@@ -6,6 +6,7 @@ One demo is played by real processes (tests/played.py); every test reads what it
 from __future__ import annotations
 
 import json
+import shlex
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from played import DAYS, Played, environment, processes_of, trading
 
 from trading_assets.cli.demo import MARKER, demo, demo_owner, synthetic_plan
+from trading_assets.cli.report import demo_report
 from trading_assets.core.errors import InputError
 from trading_assets.core.records.codec import RECORD_TYPES
 from trading_assets.core.records.decisions import Decision, DecisionTiming
@@ -59,6 +61,14 @@ def test_the_demo_prints_one_object_with_what_was_promised(played: Played) -> No
     assert set(answer["ledger"]) >= {"deals", "pnl_events", "difference"}
     assert set(answer["model"]) >= {"version", "verdict", "reasons"}
     assert set(answer["latency_ms"]) == {"p50", "p99", "floor_p50", "floor_p99"}
+
+
+def test_the_commands_a_person_is_shown_next_can_be_copied(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
+    demo_report(played.home, played.answer)
+    shown = capsys.readouterr().out.partition("Where to look next")[2].splitlines()
+    commands = [shlex.split(line) for line in shown if line.strip().startswith("trading ")]
+    assert [one[1] for one in commands] == ["trace", "explain", "verify", "up"]
+    assert {one[-1] for one in commands} == {str(played.home.root)}
 
 
 def test_something_happened_worth_testing(played: Played) -> None:

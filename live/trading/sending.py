@@ -94,8 +94,13 @@ class Sender:
         return spec.freeze_level > 0 and any(abs(price - level) < least for level in (stop, target) if level)
 
     def _wait_frozen(self, intent: Intent) -> None:
-        """Hold a close back until the price has moved away, or the position's own stop or target has closed it."""
-        if intent.order.reason != _FROZEN:
+        """Hold a close back until the price has moved away, or the position's own stop or target has closed it.
+
+        Told again once the deadline on record has passed: it has a later one and is still tried.
+        """
+        waits_for = self._recorder.clock.now() - intent.order.event_at
+        is_overdue = waits_for > timedelta(seconds=self._terms.strategy.order_deadline_s)
+        if intent.order.reason != _FROZEN or is_overdue:
             self._recorder.buffer([self._books.orders.note(intent, _FROZEN)])
         self.back_off(intent)
         self.try_again(intent)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import subprocess
 from collections.abc import Mapping
 from typing import Any
+
+import click
 
 from trading_assets.cli.breakers import halt_sentence
 from trading_assets.cli.screen import OUT, pairs
@@ -45,18 +50,21 @@ def demo_report(home: Home, result: dict[str, Any]) -> None:
     )
     if (identifier := latest_closed_trade(Lake(home.lake))) is not None:
         trace_report(trace(home.lake, identifier))
-    pairs(
-        "[bold]Where to look next[/bold]",
-        (
-            (f"trading trace ID --home {home.root}", "any decision or trade, from chart window to model"),
-            (f"trading explain SIGNAL_ID --home {home.root}", "make a decision again, bit for bit, and read why"),
-            (f"trading verify --home {home.root}", "the journal's chain, and the lake against it"),
-            (
-                f"trading up --home {home.root}",
-                "this home in Dagster's lineage, MLflow and the data docs",
-            ),
-        ),
-    )
+    OUT.print("\n[bold]Where to look next[/bold]")
+    for command, what in (
+        ("trace ID", "any decision or trade, from chart window to model"),
+        ("explain SIGNAL_ID", "make a decision again, bit for bit, and read why"),
+        ("verify", "the journal's chain, and the lake against it"),
+        ("up", "this home in Dagster's lineage, MLflow and the data docs"),
+    ):
+        OUT.print(f"  {what}")
+        # In one piece, however long the path: it is copied from here.
+        click.echo(f"    trading {command} --home {_as_argument(str(home.root))}")
+
+
+def _as_argument(text: str) -> str:
+    """Return text as it is typed after a command on this system."""
+    return subprocess.list2cmdline([text]) if os.name == "nt" else shlex.quote(text)
 
 
 def latest_closed_trade(lake: Lake) -> str | None:

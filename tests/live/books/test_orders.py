@@ -294,6 +294,25 @@ async def test_a_close_is_held_back_while_the_price_is_within_the_freeze_level_o
     assert records(home, Outcome)[0].exit_reason == "timeout"
 
 
+async def test_a_close_held_back_past_its_deadline_is_on_record_with_a_later_one(home: Path) -> None:
+    profile = '\n[[accounts.strategy.exit_profiles]]\nname = "short"\nstop_atr = 30.0\ntarget_atr = 60.0\ntimeout_bars = 1\ntrend_fit = 0.0\n'
+    (home / "settings.toml").write_text(settings_text(strategy=EAGER + profile))
+    async with daemon_at(home) as daemon, odd_terminal_at(daemon.port) as terminal:
+        terminal.contract = {"freeze_level": 50}
+        await terminal.hello()
+        await terminal.settle(START)
+        await terminal.step()
+        (ticket,) = terminal.positions
+        end = terminal.now + BAR
+        await terminal.quotes(terminal.now, end)
+        await terminal.change(ticket, sl=round(price_at(end - BAR / 15) - 0.0003, 5))
+        for seconds in (0, 2, 4, 12, 14):
+            await terminal.settle(end + timedelta(seconds=seconds))
+    waits = [order for order in records(home, Order) if "too near to its stop or target" in order.reason]
+    assert [order.event_at - end for order in waits] == [timedelta(0), timedelta(seconds=12)]
+    assert waits[0].deadline_at < waits[1].event_at < waits[1].deadline_at
+
+
 async def test_a_frozen_position_that_its_own_stop_closes_is_not_closed_again(home: Path) -> None:
     profile = '\n[[accounts.strategy.exit_profiles]]\nname = "short"\nstop_atr = 30.0\ntarget_atr = 60.0\ntimeout_bars = 1\ntrend_fit = 0.0\n'
     (home / "settings.toml").write_text(settings_text(strategy=EAGER + profile))
