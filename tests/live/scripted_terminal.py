@@ -72,7 +72,7 @@ PATIENCE_S = 15.0
 EAGER = """
 open_threshold = 0.505
 close_threshold = 0.01
-deviation_points = 100
+deviation_r = 5.0
 [accounts.strategy.filters]
 min_consensus = 0.0
 max_dispersion = 10.0
